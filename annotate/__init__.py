@@ -1,0 +1,1 @@
+"""Label the bright frame, carry the labels to the dark one."""

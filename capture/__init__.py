@@ -1,0 +1,1 @@
+"""Shoot: cameras to takes."""

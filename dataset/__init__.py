@@ -1,0 +1,1 @@
+"""Takes, alignment and labels to a data set."""

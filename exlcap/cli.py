@@ -1,0 +1,118 @@
+"""The command line: a click group that loads a stage only when one of its commands runs."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from exlcap import __version__
+from exlcap.errors import ExlcapError
+
+if TYPE_CHECKING:
+    from exlcap.workspace import Workspace
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
+    "shoot": ("exlcap.capture.commands", "Shoot a take of a scene, or a static reference."),
+    "align": ("exlcap.align.commands", "Find how the dark image lies on the bright one."),
+    "annotate": ("exlcap.annotate.commands", "Label the bright frames and carry the labels to the dark ones."),
+    "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
+    "train": ("exlcap.train.commands", "Train a pose network on a data set."),
+    "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
+    "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
+}
+"""Command -> (module that defines it, its one line of help); a test holds the lines equal to the commands' own."""
+
+
+class LazyGroup(click.Group):
+    """Lists commands from the table above without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the stage that defines the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-C",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    metavar="DIR",
+    help="Work in this workspace instead of the one around the current folder.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__)
+@click.pass_context
+def group(ctx: click.Context, folder: Path, debug: bool) -> None:
+    """Real low-light / well-lit image pairs of people, from the shutter to a trained pose network.
+
+    \b
+    Example:
+      exlcap init --emulated lab
+      exlcap -C lab shoot --reference
+      exlcap -C lab align
+      exlcap -C lab shoot --scene plaza
+    """
+    ctx.obj = folder
+
+
+def workspace_of(ctx: click.Context) -> Workspace:
+    """The workspace a command works in (``-C`` or the current folder and above)."""
+    from exlcap.workspace import find_workspace
+
+    folder: Path = ctx.obj
+    if not folder.is_dir():
+        raise ExlcapError(f"no folder {folder}", "check the path given with -C")
+    return find_workspace(folder)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: errors a user can act on become two lines and an exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        code = group.main(args=arguments, prog_name="exlcap", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except (ExlcapError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        problem = error if isinstance(error, ExlcapError) else _from_system(error)
+        click.echo(f"error: {problem.message}\n  try: {problem.hint}", err=True)
+        sys.exit(problem.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _from_system(error: OSError) -> ExlcapError:
+    """What the operating system refused, in our form."""
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ExlcapError(
+            f"the disk is full{where}", "free some space and run the command again; what is listed is whole"
+        )
+    return ExlcapError(f"{error.strerror or error}{where}", "check the path and its permissions")
+
+
+__all__: list[Any] = ["COMMANDS", "group", "main", "workspace_of"]

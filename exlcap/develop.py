@@ -1,0 +1,66 @@
+"""From raw Bayer to a picture: black level -> linear light -> white balance -> RGB -> sRGB.
+
+12 bits are kept until the last step: demosaicing runs on 16 bits (four spare bits), everything after it in float32
+linear light, in which values below black stay negative, so that averaging dark frames has no bias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from exlcap.rig import WHITE_DN
+
+Linear = npt.NDArray[np.float32]
+Rgb8 = npt.NDArray[np.uint8]
+LUT_BITS = 16
+
+
+@dataclass(frozen=True)
+class Development:
+    """Parameters of a development. black_level_dn in 12-bit numbers; white_balance: factors for red, green, blue."""
+
+    black_level_dn: float
+    white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
+    """Raw frame to linear light.
+
+    raw: uint16 (H, W), 12-bit RGGB Bayer. Returns float32 (H, W, 3), RGB, 0 at black and 1 at white of the sensor, not
+    clipped. Bilinear interpolation, which leaves every pixel's centre where it is.
+    """
+    import cv2
+
+    if raw.dtype != np.uint16 or raw.ndim != 2:
+        raise ValueError(f"expected a raw frame uint16 (H, W), got {raw.dtype} {raw.shape}")
+    # OpenCV names a pattern by the second row's second and third pixel: RGGB is its "BG"
+    colour = cv2.cvtColor(raw << np.uint16(4), cv2.COLOR_BayerBG2RGB).astype(np.float32)
+    range_dn = WHITE_DN - how.black_level_dn
+    gain = np.array(how.white_balance, np.float32) / np.float32(16 * range_dn)
+    black = np.array(how.white_balance, np.float32) * np.float32(how.black_level_dn / range_dn)
+    linear: Linear = colour * gain - black
+    return linear
+
+
+@cache
+def _srgb_table() -> Rgb8:
+    """SRGB of every 16-bit level of linear light (IEC 61966-2-1), uint8 (65536,)."""
+    linear = np.arange(1 << LUT_BITS, dtype=np.float64) / ((1 << LUT_BITS) - 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(255 * encoded).astype(np.uint8)
+
+
+def to_srgb(linear: Linear) -> Rgb8:
+    """Linear light, clipped to 0..1, as 8-bit sRGB. Any shape."""
+    levels = np.clip(linear, 0, 1) * np.float32((1 << LUT_BITS) - 1) + np.float32(0.5)
+    return _srgb_table()[levels.astype(np.uint16)]
+
+
+def amplified(linear: Linear, mean: float = 0.4) -> Linear:
+    """Dark linear light scaled to a mean level for the eye (a black picture stays black)."""
+    level = float(np.clip(linear, 0, 1).mean())
+    return linear * np.float32(mean / level) if level > 0 else linear

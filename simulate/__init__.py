@@ -1,0 +1,1 @@
+"""A rig without hardware: people, optics and sensor, with known truth."""
