@@ -76,7 +76,8 @@ class Alignment(Record):
 
     def map_well_to_low(self, points: Points) -> Points:
         """Points (N, 2) of the bright image in the dark one."""
-        return apply_homography(np.linalg.inv(self.low_to_well), points)
+        inverse: Matrix = np.linalg.inv(self.low_to_well).astype(np.float64)
+        return apply_homography(inverse, points)
 
     def corner_error_px(self, truth: Alignment) -> float:
         """Worst distance between where two alignments put the corners of the dark image, in pixels."""

@@ -76,7 +76,7 @@ class Person:
         return Person(
             id=str(data["id"]),
             keypoints=np.array(data["keypoints"], np.float64).reshape(-1, 3),
-            box=tuple(float(v) for v in data["box"]),
+            box=as_box(data["box"]),
             origin=str(data["origin"]),  # type: ignore[arg-type]
             scores=None if scores is None else np.array(scores, np.float64),
             review=data["review"],
@@ -223,7 +223,7 @@ def read_coco(path: Path) -> dict[str, list[Person]]:
             person = Person(
                 id=str(annotation.get("person_id", annotation.get("id", number))),
                 keypoints=keypoints,
-                box=tuple(float(v) for v in annotation["bbox"]),
+                box=as_box(annotation["bbox"]),
                 origin=f"hand: {path.name}",  # type: ignore[arg-type]
                 iscrowd=bool(annotation.get("iscrowd", 0)),
             )
