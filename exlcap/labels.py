@@ -77,7 +77,7 @@ class Person:
             id=str(data["id"]),
             keypoints=np.array(data["keypoints"], np.float64).reshape(-1, 3),
             box=as_box(data["box"]),
-            origin=str(data["origin"]),  # type: ignore[arg-type]
+            origin=str(data["origin"]),
             scores=None if scores is None else np.array(scores, np.float64),
             review=data["review"],
             iscrowd=bool(data["iscrowd"]),
@@ -224,7 +224,7 @@ def read_coco(path: Path) -> dict[str, list[Person]]:
                 id=str(annotation.get("person_id", annotation.get("id", number))),
                 keypoints=keypoints,
                 box=as_box(annotation["bbox"]),
-                origin=f"hand: {path.name}",  # type: ignore[arg-type]
+                origin=f"hand: {path.name}",
                 iscrowd=bool(annotation.get("iscrowd", 0)),
             )
             people[names[annotation["image_id"]]].append(person)
