@@ -30,15 +30,18 @@ def parse(kind: type[R], data: Any, source: Path | str, hint: str) -> R:
         # by way of JSON, since strict pydantic takes a list for a tuple and a whole number for a float only there
         return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        if first["type"] == "extra_forbidden":
-            known = _fields_at(kind, first["loc"][:-1])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
+        # a misspelt key also leaves its right name missing: name the slip, not its consequence
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        place, found = problems[0]["loc"], problems[0]["input"]
+        where = ".".join(str(part) for part in place)
+        if problems[0]["type"] == "extra_forbidden":
+            known = _fields_at(kind, place[:-1])
+            near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
             raise ExlcapError(f"{source}: unknown key {where!r}", hint) from None
-        value = "" if first["type"] == "missing" else f" (found {first['input']!r})"
-        raise ExlcapError(f"{source}: {where}: {first['msg'].lower()}{value}", hint) from None
+        message = problems[0]["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(found, dict | list) else f" (found {found!r})"
+        raise ExlcapError(": ".join(filter(None, (str(source), where, message))) + value, hint) from None
 
 
 def _fields_at(kind: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
