@@ -196,15 +196,25 @@ def coco_annotation(person: Person, annotation_id: int, image_id: int, pair: str
     }
 
 
-def read_coco(path: Path) -> dict[str, list[Person]]:
-    """People of a COCO keypoint file by image file name, as hand labels.
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image of a COCO file: its name and size as the file gives them (size None where it does not), its people."""
+
+    file_name: str
+    size: tuple[int, int] | None
+    people: tuple[Person, ...]
+
+
+def read_coco(path: Path) -> list[LabelledImage]:
+    """Images of a COCO keypoint file with their people, as hand labels.
 
     Joints are taken by NAME from the category (CrowdPose-14 order where it has none); joints it lacks get flag 0, as
     head and neck of COCO-17. Raises ExlcapError naming the file and the annotation that is wrong.
     """
     data = read_json(path, "COCO keypoint file")
     try:
-        names = {image["id"]: str(image["file_name"]) for image in data["images"]}
+        images = {image["id"]: image for image in data["images"]}
+        names = {key: str(image["file_name"]) for key, image in images.items()}
         order = _joint_order(data.get("categories") or [], path)
         annotations: Iterable[Mapping[str, Any]] = data["annotations"]
     except (KeyError, TypeError) as error:
@@ -212,7 +222,7 @@ def read_coco(path: Path) -> dict[str, list[Person]]:
             f"{path} is not a COCO keypoint file: {type(error).__name__}: {error}",
             "it needs `images`, `annotations` and `categories`",
         ) from None
-    people: dict[str, list[Person]] = {name: [] for name in names.values()}
+    people: dict[Any, list[Person]] = {key: [] for key in images}
     for number, annotation in enumerate(annotations):
         try:
             found = np.array(annotation["keypoints"], np.float64).reshape(len(order), 3)
@@ -227,13 +237,14 @@ def read_coco(path: Path) -> dict[str, list[Person]]:
                 origin=f"hand: {path.name}",
                 iscrowd=bool(annotation.get("iscrowd", 0)),
             )
-            people[names[annotation["image_id"]]].append(person)
+            people[annotation["image_id"]].append(person)
         except (KeyError, TypeError, ValueError) as error:
             raise ExlcapError(
                 f"{path}: annotation {annotation.get('id', f'number {number}')!r}: {type(error).__name__}: {error}",
                 "mend this annotation and run again",
             ) from None
-    return people
+    sizes = {key: (image["width"], image["height"]) if "width" in image else None for key, image in images.items()}
+    return [LabelledImage(names[key], sizes[key], tuple(people[key])) for key in images]
 
 
 def _joint_order(categories: list[Mapping[str, Any]], path: Path) -> tuple[str, ...]:
@@ -251,6 +262,7 @@ def _joint_order(categories: list[Mapping[str, Any]], path: Path) -> tuple[str, 
 __all__ = [
     "COCO_CATEGORY",
     "Keypoints",
+    "LabelledImage",
     "PairLabels",
     "Person",
     "Review",
