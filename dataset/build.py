@@ -1,0 +1,184 @@
+"""Build a data set: choose pairs, make their images on every core, write the annotation files, and say what came out.
+
+Every finished pair is a line of build.jsonl, keyed by what it was made from. A build that was killed, or runs again
+after more takes, makes only what is missing or changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from exlcap import __version__
+from exlcap.alignment import Alignment, read_alignment
+from exlcap.console import progress, say
+from exlcap.dataset.annotations import annotation_files
+from exlcap.dataset.images import low_image, well_image, write_png
+from exlcap.dataset.manifest import Manifest, PairEntry, Parameters, read_manifest, write_manifest
+from exlcap.dataset.split import split_scenes
+from exlcap.develop import Development
+from exlcap.errors import ExlcapError
+from exlcap.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
+from exlcap.labels import PairLabels, read_labels
+from exlcap.records import parse
+from exlcap.take import Pair, Take, read_take
+from exlcap.workspace import Workspace
+
+RECIPE = "1"
+"""Part of every key: raise it when the same inputs would give other pixels."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A pair to build: its take, its labels, and the alignment that carried them."""
+
+    take: Take
+    pair: Pair
+    labels: PairLabels
+    alignment_name: str
+    alignment: Alignment
+
+    @property
+    def pair_id(self) -> str:
+        """Name of the pair."""
+        return self.take.pair_id(self.pair)
+
+    def key(self) -> str:
+        """SHA-256 of all that its images depend on."""
+        sensor = self.take.header.rig.sensor
+        facts = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, sensor.black_level_dn, self.alignment.homography,
+                 self.alignment.mirror, self.alignment.crop)  # fmt: skip
+        return sha256_bytes(repr(facts).encode())
+
+
+def collect(workspace: Workspace, every: int) -> list[Item]:
+    """Labelled pairs of all takes, every n-th of each step.
+
+    Takes without labels are left out with a remark. Raises ExlcapError when nothing is left.
+    """
+    items: list[Item] = []
+    alignments: dict[str, Alignment] = {}
+    for folder in workspace.takes():
+        take = read_take(folder)
+        path = workspace.labels(take.header.scene, take.header.number)
+        if not path.exists():
+            say(f"note: {take.name} has no labels and is left out; label it with `exlcap annotate`")
+            continue
+        if missing := take.missing():
+            say(
+                f"note: {take.name} is not whole: {sum(missing.values())} pairs are missing, {len(take.pairs)} are used"
+            )
+        labels = read_labels(path)
+        if labels.alignment not in alignments:
+            alignments[labels.alignment] = read_alignment(workspace.alignments / f"{labels.alignment}.json")
+        for step in take.header.steps:
+            pairs = [pair for pair in take.pairs if pair.k == step.k][::every]
+            items += [Item(take, pair, labels.pairs[take.pair_id(pair)], labels.alignment, alignments[labels.alignment])
+                      for pair in pairs if take.pair_id(pair) in labels.pairs]  # fmt: skip
+    if not items:
+        raise ExlcapError("no labelled pairs in this workspace", "shoot scenes, then label them with `exlcap annotate`")
+    return items
+
+
+def build(workspace: Workspace, name: str, parameters: Parameters, items: list[Item]) -> Manifest:
+    """Build data set `name` from collected items and return its manifest.
+
+    Raises ExlcapError when a data set of that name was built with other parameters.
+    """
+    folder = workspace.dataset(name)
+    if (folder / "dataset.json").exists():
+        _same_parameters(read_manifest(folder), parameters)
+    base_gains = {item.take.header.scene: item.take.header.steps[0].well.gain_db for item in items}
+    splits = split_scenes(base_gains, parameters.seed, parameters.test, parameters.val)
+    building = Manifest(name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits)
+    write_manifest(folder, building)
+
+    entries = _build_images(folder, items)
+    labels = {item.pair_id: item.labels for item in items}
+    sums, counts = {}, {}
+    for split, content in annotation_files(entries, labels, {i.pair_id: i.alignment for i in items}, splits).items():
+        path = folder / "annotations" / f"{split}.json"
+        write_json(path, content)
+        sums[split] = sha256_file(path)
+        counts[split] = (len(content["images"]), len(content["annotations"]))
+    done = building.model_copy(
+        update={"status": "complete", "pairs": tuple(entries), "counts": counts, "annotations_sha256": sums}
+    )
+    write_manifest(folder, done)
+    return done
+
+
+def _same_parameters(old: Manifest, parameters: Parameters) -> None:
+    for field in Parameters.model_fields:
+        before, now = getattr(old.parameters, field), getattr(parameters, field)
+        if before != now:
+            raise ExlcapError(f"data set {old.name!r} was built with {field} = {before!r}, not {now!r}",
+                              "give the same, or another --name")  # fmt: skip
+
+
+def _build_images(folder: Path, items: list[Item]) -> list[PairEntry]:
+    """Images of all pairs, made where they are missing or changed; entries in the order of `items`."""
+    log = folder / "build.jsonl"
+    done = {entry.pair_id: entry for entry in (parse(PairEntry, line, log, "delete it; all images are then built again")
+                                               for line in read_jsonl(log)[0])}  # fmt: skip
+    todo = [item for item in items if not _is_built(folder, item, done.get(item.pair_id))]
+    if todo and len(todo) < len(items):
+        say(f"{len(items) - len(todo)} of {len(items)} pairs are built already")
+    with progress("build", len(todo)) as step:
+        for entry in _in_parallel(folder, todo):
+            append_jsonl(log, entry.model_dump(mode="json"))
+            done[entry.pair_id] = entry
+            step(entry.pair_id)
+    return [done[item.pair_id] for item in items]
+
+
+def _is_built(folder: Path, item: Item, entry: PairEntry | None) -> bool:
+    return entry is not None and entry.key == item.key() and all(
+        (folder / "images" / role / f"{item.pair_id}.png").is_file() for role in ("well", "low")
+    )  # fmt: skip
+
+
+def _in_parallel(folder: Path, items: list[Item]) -> Iterator[PairEntry]:
+    """Entries as they are finished, one process a core; in this process when there is little to do."""
+    cores = min(os.cpu_count() or 1, len(items))
+    if cores < 2:
+        yield from (build_pair(folder, item) for item in items)
+        return
+    with ProcessPoolExecutor(cores) as pool:
+        yield from pool.map(partial(build_pair, folder), items, chunksize=1)
+
+
+def build_pair(folder: Path, item: Item) -> PairEntry:
+    """Write the two images of a pair and return its entry."""
+    import cv2
+
+    cv2.setNumThreads(1)  # the cores are already taken by the other pairs
+    take, pair = item.take, item.pair
+    how = Development(take.header.rig.sensor.black_level_dn)
+    images = {}
+    for role, make in (("well", well_image), ("low", low_image)):
+        picture = make(take.raw(pair, role), how, item.alignment)  # type: ignore[arg-type]
+        images[role] = write_png(folder / "images" / role / f"{item.pair_id}.png", picture)
+    step = next(step for step in take.header.steps if step.k == pair.k)
+    return PairEntry(
+        pair_id=item.pair_id,
+        scene=take.header.scene,
+        take=take.header.number,
+        k=pair.k,
+        index=pair.index,
+        exposure_us=pair.well.read_back.exposure_us,
+        well_gain_db=step.well.gain_db,
+        low_gain_db=step.low.gain_db,
+        alignment=item.alignment_name,
+        width=item.alignment.crop.width,
+        height=item.alignment.crop.height,
+        well_sha256=images["well"].sha256,
+        low_sha256=images["low"].sha256,
+        well_mean_level=images["well"].mean_level,
+        low_mean_level=images["low"].mean_level,
+        key=item.key(),
+    )

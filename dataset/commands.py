@@ -1,0 +1,54 @@
+"""``exlcap build``."""
+
+from __future__ import annotations
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, result, say
+
+
+@click.command("build")
+@click.option("--name", default="main", show_default=True, help="Name of the data set.")
+@click.option("--every", default=1, show_default=True, help="Take every n-th pair of a step.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
+@click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
+@click.option("--val", multiple=True, metavar="SCENE", help="Put this scene into val instead of drawing them.")
+@json_option
+@click.pass_context
+def build_command(
+    ctx: click.Context, name: str, every: int, seed: int, test: tuple[str, ...], val: tuple[str, ...], as_json: bool
+) -> None:
+    """Build a data set of aligned, labelled pairs.
+
+    12-bit raw -> linear -> aligned and cropped -> 8-bit sRGB, with COCO keypoint files: train and val by scene, test by
+    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). A build that was stopped goes on where it was.
+
+    \b
+    Example:
+      exlcap build
+      exlcap build --name night --every 50 --test plaza --test alley
+    """
+    from exlcap.dataset.build import build, collect
+    from exlcap.dataset.manifest import Parameters
+    from exlcap.dataset.sheet import write_sheet
+    from exlcap.dataset.table import as_json as table_json
+    from exlcap.dataset.table import as_text, table1
+    from exlcap.errors import ExlcapError
+    from exlcap.files import write_json
+
+    if every < 1 or seed < 0:
+        raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
+    workspace = workspace_of(ctx)
+    items = collect(workspace, every)
+    manifest = build(workspace, name, Parameters(every=every, seed=seed, test=test, val=val), items)
+    folder = workspace.dataset(name)
+    rows = table1(manifest)
+    write_json(folder / "table1.json", table_json(rows))
+    write_sheet(folder / "contact_sheet.png", items)
+    for row in rows:
+        if not row.pairs:
+            say(f"note: split {row.split} is empty: shoot more scenes, or brighter and darker ones")
+    scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
+    text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (pictures: contact_sheet.png)"
+    result(text, {"folder": str(folder), "table1": table_json(rows), "splits": manifest.splits}, as_json)

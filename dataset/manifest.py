@@ -1,0 +1,86 @@
+"""dataset.json: what a data set is made of; written first as "building" and last as "complete"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from exlcap.errors import ExlcapError
+from exlcap.files import read_json, write_json
+from exlcap.records import Record, parse
+
+FORMAT = 1
+SPLITS = ("train", "val", "test")
+TEST_SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
+
+
+class Parameters(Record):
+    """What decides the content of a data set besides takes, alignments and labels."""
+
+    every: int = Field(default=1, ge=1, description="take every n-th pair of a step")
+    seed: int = Field(default=0, ge=0)
+    test: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+
+
+class PairEntry(Record):
+    """A pair of the data set: where it came from and its two images, 8-bit sRGB, aligned and cropped.
+
+    key: SHA-256 of everything its images were made from; equal keys need no rebuilding.
+    mean_level: mean of the 8-bit values, 0..255.
+    """
+
+    pair_id: str
+    scene: str
+    take: int
+    k: int
+    index: int
+    exposure_us: float
+    well_gain_db: float
+    low_gain_db: float
+    alignment: str
+    width: int
+    height: int
+    well_sha256: str
+    low_sha256: str
+    well_mean_level: float
+    low_mean_level: float
+    key: str
+
+
+class Manifest(Record):
+    """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file."""
+
+    format: Literal[1] = 1
+    name: str
+    status: Literal["building", "complete"]
+    exlcap: str
+    parameters: Parameters
+    splits: dict[str, tuple[str, ...]] = {}
+    counts: dict[str, tuple[int, int]] = {}
+    pairs: tuple[PairEntry, ...] = ()
+    annotations_sha256: dict[str, str] = {}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read dataset.json. Raises ExlcapError when there is none or it is damaged."""
+    path = folder / "dataset.json"
+    if not path.exists():
+        raise ExlcapError(f"no data set at {folder}", "build one with `exlcap build`, or check the name")
+    return parse(Manifest, read_json(path, "data set", (FORMAT,)), path, "run `exlcap build` again")
+
+
+def read_complete(folder: Path) -> Manifest:
+    """Like `read_manifest`, but raises ExlcapError when the data set was never finished."""
+    manifest = read_manifest(folder)
+    if manifest.status != "complete":
+        raise ExlcapError(f"the data set at {folder} is not finished",
+                          f"run `exlcap build --name {manifest.name}` again; it goes on where it stopped")  # fmt: skip
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write dataset.json, atomically."""
+    write_json(folder / "dataset.json", manifest.model_dump(mode="json"))
