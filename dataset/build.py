@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -75,9 +75,10 @@ def collect(workspace: Workspace, every: int) -> list[Item]:
         labels = read_labels(path)
         if labels.alignment not in alignments:
             alignments[labels.alignment] = read_alignment(workspace.alignments / f"{labels.alignment}.json")
+        lean = replace(take, pairs=(), orphans=())  # an item goes to another process: not with every pair of its take
         for step in take.header.steps:
             pairs = [pair for pair in take.pairs if pair.k == step.k][::every]
-            items += [Item(take, pair, labels.pairs[take.pair_id(pair)], labels.alignment, alignments[labels.alignment])
+            items += [Item(lean, pair, labels.pairs[take.pair_id(pair)], labels.alignment, alignments[labels.alignment])
                       for pair in pairs if take.pair_id(pair) in labels.pairs]  # fmt: skip
     if not items:
         raise ExlcapError("no labelled pairs in this workspace", "shoot scenes, then label them with `exlcap annotate`")

@@ -21,14 +21,13 @@ def side(joint: int) -> str:
 
 
 def draw_people(picture: Rgb8, people: Iterable[Keypoints], thickness: int = 1) -> Rgb8:
-    """A copy of an RGB picture (uint8, (H, W, 3)) with skeletons drawn: hidden joints hollow, unlabelled ones not at all.
+    """A copy of an RGB picture (uint8, (H, W, 3)) with skeletons: hidden joints hollow, unlabelled ones not at all.
 
     people: keypoints (14, 3) each, in pixels of the picture.
     """
     import cv2
 
-    drawn = np.ascontiguousarray(picture)
-    drawn = drawn.copy() if drawn is picture else drawn
+    drawn = np.array(picture, order="C")
     for keypoints in people:
         if keypoints.shape != (N_JOINTS, 3):
             raise ValueError(f"keypoints: expected shape ({N_JOINTS}, 3), got {keypoints.shape}")

@@ -1,0 +1,32 @@
+# make demo: the whole line on two emulated cameras. make test: tests, lint and types. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test lint types clean
+
+demo: $(INSTALLED)
+	$(BIN)/exlcap demo demo
+
+test: $(INSTALLED) lint types
+	$(BIN)/python -m pytest -n 2 tests
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy cannot follow an editable install whose folders are mapped to packages: show it the same layout as links
+types: $(INSTALLED)
+	rm -rf build/types
+	mkdir -p build/types/exlcap
+	ln -s ../../../exlcap/* build/types/exlcap/
+	for stage in simulate capture align annotate dataset train; do ln -s ../../../$$stage build/types/exlcap/; done
+	$(BIN)/mypy -p exlcap
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[review,dev]"
+	touch $(INSTALLED)
+
+clean:
+	rm -rf .venv build demo
