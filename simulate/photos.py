@@ -1,0 +1,114 @@
+"""Photographs as scenes: real people under this rig's optics and light, with their joints carried exactly."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from math import pi, sin
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from exlcap.alignment import Matrix, apply_homography
+from exlcap.errors import ExlcapError
+from exlcap.labels import Person, inside, read_coco
+from exlcap.rig import Emulator
+from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Light, focus
+from exlcap.simulate.people import FEWEST_JOINTS
+
+ZOOM, PAN = 0.02, 0.01
+"""How far the camera zooms and pans to and fro, as shares of the frame."""
+
+
+def photo_view(
+    emulator: Emulator, scene: str, canvas: Canvas, size: tuple[int, int], clock: Callable[[int], float]
+) -> Callable[[int], tuple[Light, tuple[Person, ...]]]:
+    """A photograph that fills the frame of (width, height), seen by a camera that pans and zooms slowly.
+
+    Raises ExlcapError when there is no folder, no photograph with people labelled, or the file cannot be read.
+    """
+    import cv2
+
+    path, people = choose_photo(emulator, scene)
+    photo = read_linear(path)
+
+    def view(index: int) -> tuple[Light, tuple[Person, ...]]:
+        to_well = photo_to_well((photo.shape[1], photo.shape[0]), size, clock(index))
+        to_canvas = np.array([[1, 0, -canvas.left], [0, 1, -canvas.top], [0, 0, 1 / SUPERSAMPLING]]) @ to_well
+        light: Light = cv2.warpPerspective(
+            photo, to_canvas, (canvas.width, canvas.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        moved = (move_person(person, to_well, size) for person in people)
+        return focus(light), tuple(person for person in moved if person is not None)
+
+    return view
+
+
+def choose_photo(emulator: Emulator, scene: str) -> tuple[Path, tuple[Person, ...]]:
+    """The photograph of a scene and its people. Scenes listed in rig.toml get different ones while there are enough.
+
+    Raises ExlcapError when the folder is missing or none of its photographs has people labelled.
+    """
+    folder, labels = Path(emulator.photos or ""), Path(emulator.labels or "")
+    if not folder.is_dir():
+        raise ExlcapError(f"no folder of photographs at {folder}", "mend `photos` in the [emulator] table of rig.toml")
+    people = {name: tuple(those) for name, those in read_coco(labels).items() if those}
+    names = sorted(name for name in people if (folder / name).is_file())
+    if not names:
+        raise ExlcapError(
+            f"none of the {len(people)} photographs with people in {labels} is in {folder}",
+            "`file_name` in the labels must be the name of a file in that folder",
+        )
+    order = np.random.default_rng([emulator.seed, 4]).permutation(len(names))
+    listed = sorted(emulator.scenes)
+    number = listed.index(scene) if scene in listed else len(listed) + zlib.crc32(scene.encode()) % len(names)
+    name = names[order[number % len(names)]]
+    return folder / name, people[name]
+
+
+def read_linear(path: Path) -> Light:
+    """A photograph as linear light, float32 (H, W, 3) RGB. Raises ExlcapError when it cannot be read."""
+    import cv2
+
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise ExlcapError(f"{path} is not an image that can be read", "replace the file or take it out of the labels")
+    return _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
+
+
+def _linear_table() -> npt.NDArray[np.float32]:
+    """Linear light of every 8-bit sRGB level (IEC 61966-2-1)."""
+    encoded = np.arange(256) / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+def photo_to_well(photo: tuple[int, int], frame: tuple[int, int], time_s: float) -> Matrix:
+    """3 x 3 matrix from pixel centres of a photograph to those of the bright frame at a time; sizes (width, height).
+
+    The photograph fills the frame about the common centre at every time.
+    """
+    zoom = 1 + 2 * PAN + ZOOM * (1 + sin(2 * pi * time_s / 7.3)) / 2
+    scale = zoom * max(frame[0] / photo[0], frame[1] / photo[1])
+    move = [PAN * frame[i] * sin(2 * pi * time_s / period) for i, period in enumerate((5.1, 6.7))]
+    shift = [(frame[i] - 1) / 2 + move[i] - scale * (photo[i] - 1) / 2 for i in range(2)]
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
+
+
+def move_person(person: Person, matrix: Matrix, size: tuple[int, int]) -> Person | None:
+    """A labelled person of a photograph in the frame; None when too few joints are in it."""
+    keypoints = person.keypoints.copy()
+    keypoints[:, :2] = apply_homography(matrix, keypoints[:, :2])
+    keypoints[person.keypoints[:, 2] == 0] = 0
+    keypoints = inside(keypoints, *size)
+    if (keypoints[:, 2] > 0).sum() < FEWEST_JOINTS:
+        return None
+    x, y, width, height = person.box
+    (left, top), (right, bottom) = apply_homography(matrix, np.array([[x, y], [x + width, y + height]]))
+    left, top = max(left, 0.0), max(top, 0.0)
+    right, bottom = min(right, size[0] - 1.0), min(bottom, size[1] - 1.0)
+    box = (left, top, max(right - left, 0.0), max(bottom - top, 0.0))
+    return replace(person, keypoints=keypoints, box=box, origin="simulation")
