@@ -198,6 +198,15 @@ class TakeWriter:
         self.header = header
         self._write_header()
 
+    @classmethod
+    def resume(cls, take: Take) -> TakeWriter:
+        """Go on with a take that was cut short: its status is "recording" again."""
+        writer = cls.__new__(cls)
+        writer.folder = take.folder
+        writer.header = take.header.model_copy(update={"status": "recording", "reason": None})
+        writer._write_header()
+        return writer
+
     def _write_header(self) -> None:
         write_json(self.folder / "take.json", self.header.model_dump(mode="json"))
 

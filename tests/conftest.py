@@ -1,0 +1,112 @@
+"""What tests of several stages share: a small emulated rig, and takes on disk without a camera."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported, which any test may do first
+
+from exlcap.files import write_json
+from exlcap.init import rig_toml
+from exlcap.rig import ROLES, Rig, Setting
+from exlcap.take import CameraInfo, Pair, Step, Take, TakeHeader, TakeWriter, pair_id, read_take
+from exlcap.workspace import Workspace
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+SMALL = {"width = 960": "width = 320", "height = 600": "height = 200", "people = [4, 6]": "people = [2, 3]"}
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real photos and labels beside the checkout."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no ../shared/data beside the checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An emulated workspace with a 320 x 200 sensor."""
+    return make_workspace(tmp_path / "lab")
+
+
+def make_workspace(root: Path, changes: dict[str, str] | None = None) -> Workspace:
+    """A workspace whose emulated rig.toml is changed by text replacement; every replacement must find its text."""
+    text = rig_toml(emulated=True)
+    for old, new in {**SMALL, **(changes or {})}.items():
+        assert old in text, f"the rig template has no {old!r}"
+        text = text.replace(old, new)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "rig.toml").write_text(text, encoding="utf-8")
+    return Workspace(root)
+
+
+def gain_db_at(base_gain_db: float, k: int) -> float:
+    """Well-lit gain of a step (20 log10 k above the base), written out so that tests do not lean on the code."""
+    return base_gain_db + {1: 0.0, 2: 6.0206, 4: 12.0412, 8: 18.0618, 12: 21.5836}[k]
+
+
+def steps_of(rig: Rig, scene: str, divisors: tuple[int, ...]) -> tuple[Step, ...]:
+    base = rig.scene_base(scene)
+    return tuple(
+        Step(
+            k=k,
+            well=Setting(exposure_us=base.exposure_us / k, gain_db=gain_db_at(base.gain_db, k)),
+            low=Setting(exposure_us=base.exposure_us / k, gain_db=rig.low.gain_db),
+        )
+        for k in divisors
+    )
+
+
+def make_take(
+    workspace: Workspace,
+    scene: str = "plaza",
+    divisors: tuple[int, ...] = (1, 4),
+    pairs: int = 2,
+    reference: bool = False,
+) -> Take:
+    """A take on disk as `exlcap shoot` would leave it, with simulated frames and the truth beside it."""
+    from exlcap.simulate.rendering import render_step, truth_coco
+
+    rig = workspace.rig
+    if reference:
+        steps: tuple[Step, ...] = (Step(k=1, well=rig.reference.well, low=rig.reference.low),)
+        folder, name = workspace.references / "ref-001", "reference"
+    else:
+        steps, name = steps_of(rig, scene, divisors), scene
+        folder = workspace.scene(scene) / "take-001"
+    info = {role: CameraInfo(serial=rig.serial(role), model="simulated", driver="none") for role in ROLES}
+    header = TakeHeader(
+        kind="reference" if reference else "scene", scene=name, number=1, created="2026-11-20T00:00:00+00:00",
+        status="recording", rig=rig, steps=steps, pairs_per_step=pairs, sync_mode="software",
+        settings_proof="assumed", cameras=info, versions={},
+    )  # fmt: skip
+    writer = TakeWriter(folder, header)
+    people = {}
+    for step in steps:
+        for pulse in render_step(rig, name, 1, step, 0, pairs, reference=reference):
+            frames = {
+                role: writer.frame(
+                    getattr(pulse, role), step.k, pulse.index, role=role, asked=step.setting(role),
+                    read_back=step.setting(role), frame_id=pulse.index, host_time_ns=time.time_ns(),
+                )
+                for role in ROLES
+            }  # fmt: skip
+            writer.pair(Pair(k=step.k, index=pulse.index, **frames))
+            people[pair_id(name, 1, step.k, pulse.index)] = pulse.people
+    writer.finish("complete")
+    if not reference:
+        size = (rig.sensor.width, rig.sensor.height)
+        write_json(workspace.simulated / name / "take-001.json", truth_coco(people, size))
+    return read_take(folder)
+
+
+@pytest.fixture
+def shot(workspace: Workspace) -> Callable[..., Take]:
+    """Make takes in the workspace."""
+    return lambda *args, **kwargs: make_take(workspace, *args, **kwargs)

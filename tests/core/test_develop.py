@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exlcap.develop import Development, amplified, develop, to_srgb
+
+
+def mosaic(rgb, shape=(16, 16)):
+    raw = np.zeros(shape, np.uint16)
+    raw[0::2, 0::2], raw[1::2, 1::2] = rgb[0], rgb[2]
+    raw[0::2, 1::2] = raw[1::2, 0::2] = rgb[1]
+    return raw
+
+
+@given(st.tuples(*[st.integers(0, 4095)] * 3))
+def test_a_flat_colour_keeps_its_value_and_its_channels(rgb):
+    linear = develop(mosaic(rgb), Development(60))
+    expected = (np.array(rgb) - 60) / (4095 - 60)
+    assert linear.dtype == np.float32
+    assert np.allclose(linear, expected, atol=1e-5)
+
+
+def test_noise_below_black_is_kept_so_that_the_mean_has_no_bias():
+    raw = np.clip(np.random.default_rng(0).normal(60, 5, (200, 200)).round(), 0, 4095).astype(np.uint16)
+    linear = develop(raw, Development(60))
+    assert linear.min() < 0
+    assert abs(float(linear.mean())) < 2e-5
+
+
+def test_a_dot_stays_where_it_is():
+    raw = np.zeros((20, 20), np.uint16)
+    raw[9:12, 9:12] = 4000
+    green = develop(raw, Development(0))[..., 1]
+    rows, columns = np.mgrid[:20, :20]
+    assert np.average(rows, weights=green) == pytest.approx(10, abs=1e-3)
+    assert np.average(columns, weights=green) == pytest.approx(10, abs=1e-3)
+
+
+def test_white_balance_multiplies_linear_light():
+    linear = develop(mosaic((1000, 1000, 1000)), Development(0, (2.0, 1.0, 0.5)))
+    assert np.allclose(linear[5, 5] / linear[5, 5, 1], (2, 1, 0.5), atol=1e-4)
+
+
+@pytest.mark.parametrize(("linear", "srgb"), [(0, 0), (1, 255), (0.5, 188), (0.18, 118), (0.001, 3), (-1, 0), (7, 255)])
+def test_srgb_of_known_levels(linear, srgb):
+    assert to_srgb(np.full((2, 2, 3), linear, np.float32)).tolist() == [[[srgb] * 3] * 2] * 2
+
+
+def test_srgb_is_within_one_rounding_of_the_exact_curve():
+    linear = np.linspace(0, 1, 100_001, dtype=np.float32)
+    exact = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055) * 255
+    assert np.abs(to_srgb(linear).astype(float) - exact).max() < 0.53
+
+
+def test_amplifying_black_stays_black():
+    assert not amplified(np.zeros((3, 3, 3), np.float32)).any()
+    assert amplified(np.full((3, 3, 3), 0.004, np.float32)).mean() == pytest.approx(0.4)
+
+
+def test_a_wrong_array_is_named():
+    with pytest.raises(ValueError, match=r"uint16 \(H, W\), got float64 \(2, 2\)"):
+        develop(np.zeros((2, 2)), Development(0))
