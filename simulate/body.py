@@ -52,6 +52,9 @@ class Leg(NamedTuple):
     bend: float = 0.05
 
 
+HANGING, STRAIGHT = Arm(), Leg()
+
+
 @dataclass(frozen=True)
 class Pose:
     """Joint angles. lean: trunk forwards; tilt: trunk to the left; twist: shoulders against hips; nod and turn: head.
@@ -59,10 +62,10 @@ class Pose:
     lift_m: how far the lowest foot is above the ground, as in a jump.
     """
 
-    left_arm: Arm = Arm()
-    right_arm: Arm = Arm()
-    left_leg: Leg = Leg()
-    right_leg: Leg = Leg()
+    left_arm: Arm = HANGING
+    right_arm: Arm = HANGING
+    left_leg: Leg = STRAIGHT
+    right_leg: Leg = STRAIGHT
     lean: float = 0.0
     tilt: float = 0.0
     twist: float = 0.0

@@ -92,7 +92,7 @@ def sampler(canvas: Canvas, to_well: Matrix, size: tuple[int, int]) -> Sampler:
     """Sampler of a camera of (width, height) whose pixel centres `to_well` maps to those of the bright camera."""
     width, height = size
     rows, columns = np.indices((height, width))
-    points = np.column_stack([columns.ravel(), rows.ravel()])
+    points = np.column_stack([columns.ravel(), rows.ravel()]).astype(np.float64)
     place = canvas.from_well(apply_homography(to_well, points)).reshape(height, width, 2)
     whole = np.floor(place).astype(np.intp)
     part = (place - whole).astype(np.float32)

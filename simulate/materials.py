@@ -14,7 +14,8 @@ def weave(local: Array, amount: float, scale: float = 23.0) -> Array:
     """Factors about 1, (N, 1), that vary finely over a surface."""
     u = (local[:, 0] * scale + local[:, 2] * 1.7 * scale).astype(np.int32) & 63
     v = (local[:, 1] * scale * 1.3).astype(np.int32) & 63
-    return np.maximum(1 + np.float32(amount) * (_WEAVE[v, u] - 1), 0.2)[:, None]
+    factors: Array = np.maximum(1 + np.float32(amount) * (_WEAVE[v, u] - 1), 0.2)[:, None]
+    return factors
 
 
 def random_colour(rng: np.random.Generator, brightest: float = 0.85) -> Vector:
@@ -33,9 +34,10 @@ def plain(colour: Vector, texture: float = 0.07) -> Material:
 
 def cloth(rng: np.random.Generator, plain_share: float = 0.4) -> Material:
     """Plain cloth, or stripes, hoops, checks or blotches of two colours."""
-    first, second = (random_colour(rng).astype(np.float32) for _ in range(2))
+    colours = random_colour(rng), random_colour(rng)
     if rng.random() < plain_share:
-        return plain(first, 0.12)
+        return plain(colours[0], 0.12)
+    first, second = (colour.astype(np.float32) for colour in colours)
     kind, count = rng.integers(4), rng.uniform(4, 12)
 
     def material(local: Array) -> Array:

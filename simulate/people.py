@@ -22,6 +22,10 @@ HIDING_DISTANCE = {"shoulder": 0.09, "elbow": 0.05, "wrist": 0.045, "hip": 0.115
 """A joint lies this far under its own skin or clothes at most, as a share of the height; what is nearer hides it."""
 
 
+SHADOWS_M = {"pelvis": 0.34, "left_ankle": 0.16, "right_ankle": 0.16}
+"""What casts a soft shadow on the floor, and its radius."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What one person wears and is, fixed for a scene."""
@@ -126,16 +130,13 @@ class Drawn:
 
 def draw_people(picture: Picture, cast: Iterable[tuple[Look, Placed]], stools: Material) -> list[Drawn]:
     """Draw people into a picture, shadows first; person number n (from 1) owns its pixels."""
-    skeletons = [
-        (look, placed, posed(look.figure, placed.pose, placed.x, placed.z, placed.yaw)) for look, placed in cast
-    ]
-    for _, placed, skeleton in skeletons:
-        for name in ("pelvis", "left_ankle", "right_ankle"):
-            _shadow(picture, skeleton.points[name], 0.34 if name == "pelvis" else 0.16)
-        del placed
+    posed_cast = [(look, at, posed(look.figure, at.pose, at.x, at.z, at.yaw)) for look, at in cast]
+    for _, _, skeleton in posed_cast:
+        for name, radius_m in SHADOWS_M.items():
+            _shadow(picture, skeleton.points[name], radius_m)
     drawn = []
-    for owner, (look, placed, skeleton) in enumerate(skeletons, start=1):
-        for part in stool(look, skeleton, stools) if placed.sits else ():
+    for owner, (look, at, skeleton) in enumerate(posed_cast, start=1):
+        for part in stool(look, skeleton, stools) if at.sits else ():
             draw(picture, part, 0)
         boxes = np.array([draw(picture, part, owner) for part in body_parts(look, skeleton)])
         outline: Bounds = (boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max())

@@ -54,7 +54,7 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[Path, tuple[Person, ..
     folder, labels = Path(emulator.photos or ""), Path(emulator.labels or "")
     if not folder.is_dir():
         raise ExlcapError(f"no folder of photographs at {folder}", "mend `photos` in the [emulator] table of rig.toml")
-    people = {name: tuple(those) for name, those in read_coco(labels).items() if those}
+    people = {image.file_name: image.people for image in read_coco(labels) if image.people}
     names = sorted(name for name in people if (folder / name).is_file())
     if not names:
         raise ExlcapError(
@@ -76,7 +76,8 @@ def read_linear(path: Path) -> Light:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise ExlcapError(f"{path} is not an image that can be read", "replace the file or take it out of the labels")
-    return _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
+    linear: Light = _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
+    return linear
 
 
 def _linear_table() -> npt.NDArray[np.float32]:

@@ -164,7 +164,7 @@ def _wall_things(rng: np.random.Generator, eye: Eye, wall_m: float, place: Place
     for _ in range(int(rng.integers(9, 14)) * (2 if place.reference else 1)):
         wide, tall = rng.uniform(0.5, 1.6), rng.uniform(0.5, 1.3)
         low = np.array([rng.uniform(-half, half - 0.4), rng.uniform(0.5, 3.2), -wall_m])
-        things.append(Part(Box(low, low + (wide, tall, 0.06)), _picture_on(rng)))
+        things.append(Part(Box(low, _by(low, wide, tall, 0.06)), _picture_on(rng)))
     return things
 
 
@@ -180,41 +180,48 @@ def _furniture(rng: np.random.Generator, eye: Eye, wall_m: float, width: int, re
     return parts
 
 
+def _by(point: Vector, x: float, y: float, z: float) -> Vector:
+    """A point (3,), moved."""
+    moved: Vector = point + np.array([x, y, z])
+    return moved
+
+
 def _crate(rng: np.random.Generator, at: Vector) -> list[Part]:
     wide, tall, deep = rng.uniform(0.3, 0.9), rng.uniform(0.25, 0.8), rng.uniform(0.3, 0.7)
     colour = random_colour(rng, 0.7)
     boards = _grid((wide, tall / 4), 0.012, colour, colour * 0.3, 0.2, rng)
-    return [Part(Box(at - (wide / 2, 0, deep), at + (wide / 2, tall, 0)), boards)]
+    return [Part(Box(_by(at, -wide / 2, 0, -deep), _by(at, wide / 2, tall, 0)), boards)]
 
 
 def _table(rng: np.random.Generator, at: Vector) -> list[Part]:
     wide, tall, deep = rng.uniform(0.8, 1.5), rng.uniform(0.7, 0.8), 0.7
     wood = _grid((0.6, 0.12), 0.004, random_colour(rng, 0.6), np.full(3, 0.05), 0.2, rng)
-    top = Part(Box(at + (-wide / 2, tall - 0.05, -deep), at + (wide / 2, tall, 0)), wood)
+    top = Part(Box(_by(at, -wide / 2, tall - 0.05, -deep), _by(at, wide / 2, tall, 0)), wood)
     legs = [(sx * (wide / 2 - 0.06), -z) for sx in (-1, 1) for z in (0.06, deep - 0.06)]
     return [top] + [
-        Part(Limb(at + (x, 0.02, z), at + (x, tall - 0.03, z), 0.03, 0.03), plain(np.full(3, 0.12))) for x, z in legs
+        Part(Limb(_by(at, x, 0.02, z), _by(at, x, tall - 0.03, z), 0.03, 0.03), plain(np.full(3, 0.12)))
+        for x, z in legs
     ]
 
 
 def _pillar(rng: np.random.Generator, at: Vector) -> list[Part]:
     radius = rng.uniform(0.10, 0.2)
-    return [Part(Limb(at + (0, 0.1, 0), at + (0, 6.0, 0), radius, radius), cloth(rng, 0.2))]
+    return [Part(Limb(_by(at, 0, 0.1, 0), _by(at, 0, 6.0, 0), radius, radius), cloth(rng, 0.2))]
 
 
 def _plant(rng: np.random.Generator, at: Vector) -> list[Part]:
     green = plain(np.array([0.12, 0.28, 0.08]) * rng.uniform(0.6, 1.4), 0.3)
-    pot = Part(Limb(at + (0, 0.12, 0), at + (0, 0.4, 0), 0.14, 0.2), plain(random_colour(rng, 0.6)))
+    pot = Part(Limb(_by(at, 0, 0.12, 0), _by(at, 0, 0.4, 0), 0.14, 0.2), plain(random_colour(rng, 0.6)))
     leaves = []
     for _ in range(14):
-        tip = at + (*(rng.normal(0, 0.25, 1)), rng.uniform(0.6, 1.5), float(rng.normal(0, 0.2)))
-        leaves.append(Part(Limb(at + (0, 0.45, 0), tip, 0.015, 0.06), green))
+        tip = _by(at, rng.normal(0, 0.25), rng.uniform(0.6, 1.5), rng.normal(0, 0.2))
+        leaves.append(Part(Limb(_by(at, 0, 0.45, 0), tip, 0.015, 0.06), green))
     return [pot, *leaves]
 
 
 def _ball(rng: np.random.Generator, at: Vector) -> list[Part]:
     radius = rng.uniform(0.15, 0.45)
-    return [Part(Ellipsoid(at + (0, radius, 0), np.eye(3) * radius), cloth(rng, 0.1))]
+    return [Part(Ellipsoid(_by(at, 0, radius, 0), np.eye(3) * radius), cloth(rng, 0.1))]
 
 
 _FURNITURE = (_crate, _crate, _table, _pillar, _plant, _ball)
