@@ -1,0 +1,120 @@
+"""`exlcap train` and `exlcap eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, progress, result, say
+from exlcap.errors import ExlcapError
+
+METHODS = ("ours", "lsbn", "lupi", "baseline-all", "baseline-low", "baseline-well")
+
+
+@click.command()
+@click.option("--data", metavar="NAME", help="Data set to learn from.")
+@click.option("--run", metavar="NAME", help="Name of the run [default: <data>-<method>].")
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(["paper", "small"]),
+    help="Settings to begin with: the paper's network, or a small one for two CPU cores [default: paper].",
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file over the preset.")
+@click.option("--method", type=click.Choice(METHODS), help="Row of the paper's tables [default: ours].")
+@click.option("--minutes", type=float, help="End by the clock; not reproducible.")
+@click.option("--epochs", type=int, help="Number of epochs; reproducible.")
+@click.option("--seed", type=int, help="Seed of weights, order and augmentation.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@json_option
+@click.pass_context
+def train_command(
+    ctx: click.Context,
+    data: str | None,
+    run: str | None,
+    preset_name: str | None,
+    config_file: Path | None,
+    method: str | None,
+    minutes: float | None,
+    epochs: int | None,
+    seed: int | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train a pose network on a data set.
+
+    A CPN learns from both images of each pair with lighting-specific BatchNorm (LSBN) and the Gram loss (LUPI) of Lee
+    et al., CVPR 2023. Log, loss curve and weights go to runs/<run>. With --epochs the same command gives the same
+    weights again, also when it is stopped and resumed; with --minutes the clock decides how many epochs there are.
+
+    \b
+    Example:
+      exlcap train --data night --run first
+      exlcap train --data night --run quick --preset small --minutes 2
+      exlcap train --run first --resume
+    """
+    from exlcap.train.config import Settings
+    from exlcap.train.loop import train
+    from exlcap.train.prepare import new_config, new_run, resumed_config, resumed_run
+
+    workspace = workspace_of(ctx)
+    options: Settings = {
+        "data": data,
+        "method": method,
+        "seed": seed,
+        "optim": {"minutes": minutes, "epochs": epochs},
+    }
+    if resume:
+        if run is None or preset_name is not None:
+            raise ExlcapError("--resume takes its settings from the run", "name it with --run and leave out --preset")
+        folder = workspace.run(run)
+        config = resumed_config(folder, config_file, options)
+        train_data = resumed_run(folder, config, workspace.dataset(config.data))
+    else:
+        config = new_config(preset_name or "paper", config_file, options)
+        folder = workspace.run(run or f"{config.data}-{config.method}")
+        train_data = new_run(folder, config, workspace.dataset(config.data))
+    say(f"run {folder.name}: {config.method}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs")
+    with progress(folder.name, config.optim.epochs) as step:
+        state = train(folder, config, train_data, step)
+    facts = {
+        "run": folder.name,
+        "folder": str(folder),
+        "method": config.method,
+        "epochs": state.epoch,
+        "seconds": round(state.seconds, 1),
+        "people": len(train_data.train),
+        "best_val_ap": state.best_ap,
+    }
+    best = "" if state.best_ap is None else f", best AP {state.best_ap:.1f} on the validation split"
+    text = f"run {folder.name}: {state.epoch} epochs in {state.seconds:.0f} s{best}\n{folder / 'loss.png'}"
+    result(text, facts, as_json)
+
+
+@click.command()
+@click.option("--run", required=True, metavar="NAME", help="Run whose best weights are judged.")
+@click.option("--data", metavar="NAME", help="Data set to judge on [default: the run's own].")
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
+@json_option
+@click.pass_context
+def eval_command(ctx: click.Context, run: str, data: str | None, flip: bool, as_json: bool) -> None:
+    """Evaluate a trained network on the test splits.
+
+    AP by pycocotools with ground-truth boxes on LL-N, LL-H, LL-E, LL-A and WL, in the shape of the paper's Table 2.
+    table.txt, table.md, table.json and predictions.png go to runs/<run>.
+
+    \b
+    Example:
+      exlcap eval --run first
+      exlcap eval --run first --data other-night --no-flip
+    """
+    from exlcap.train.results import evaluate_run, load_best
+
+    workspace = workspace_of(ctx)
+    folder = workspace.run(run)
+    trained = load_best(folder)
+    name = data or trained.config.data
+    text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), flip)
+    result(text, facts, as_json)

@@ -1,0 +1,64 @@
+"""The pose network: a ResNet whose BatchNorm may be lighting-specific, GlobalNet and RefineNet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from exlcap.train.config import ModelConfig
+from exlcap.train.cpn import GlobalNet, RefineNet
+from exlcap.train.lsbn import Lighting, LSBN2d
+from exlcap.train.resnet import Features, ResNet
+
+STRIDE = 4
+"""Input pixels per heat map pixel."""
+
+
+class Output(NamedTuple):
+    """What the network says of a batch: heat maps (N, 14, H / 4, W / 4) of GlobalNet's four levels, deep to shallow,
+    and of RefineNet; and the backbone's features.
+    """
+
+    levels: list[Tensor]
+    refined: Tensor
+    features: Features
+
+
+class PoseNet(nn.Module):
+    """CPN on images of `config.height` x `config.width`. lsbn: every BatchNorm of the backbone is an LSBN."""
+
+    def __init__(self, config: ModelConfig, lsbn: bool) -> None:
+        super().__init__()
+        self.lighting = Lighting()
+
+        def norm(channels: int) -> nn.Module:
+            return LSBN2d(channels, self.lighting) if lsbn else nn.BatchNorm2d(channels)
+
+        size = (config.height // STRIDE, config.width // STRIDE)
+        self.backbone = ResNet(config.depth, config.base_channels, norm)
+        self.global_net = GlobalNet(self.backbone.channels, config.head_channels, size, config.last_bn)
+        self.refine_net = RefineNet(config.head_channels, size, config.last_bn)
+
+    def forward(self, images: Tensor, n_low: int) -> Output:
+        """Heat maps of a batch ordered [low..., well...].
+
+        images: float (N, 3, height, width), normalised. n_low: how many of them, at the head, are low-light.
+        """
+        with self.lighting.batch(len(images), n_low):
+            features: Features = self.backbone(images)
+            pyramid, levels = self.global_net(features[1:])
+            return Output(levels, self.refine_net(pyramid), features)
+
+
+def build_model(config: ModelConfig, lsbn: bool, seed: int) -> PoseNet:
+    """A network with weights drawn from `seed` (He initialisation), unaffected by torch's global generator."""
+    model = PoseNet(config, lsbn)
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
