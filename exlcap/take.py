@@ -190,13 +190,14 @@ class TakeWriter:
     """
 
     def __init__(self, folder: Path, header: TakeHeader) -> None:
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            raise ExlcapError(f"{folder} exists already", "a take is never overwritten; shoot a new one") from None
-        self.folder = folder
+        if folder.exists():
+            raise ExlcapError(f"{folder} exists already", "a take is never overwritten; shoot a new one")
+        self.folder = folder.with_name(f".{folder.name}.new")  # a take folder without a header must never be seen
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.header = header
         self._write_header()
+        self.folder.rename(folder)
+        self.folder = folder
 
     @classmethod
     def resume(cls, take: Take) -> TakeWriter:

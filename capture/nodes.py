@@ -1,0 +1,93 @@
+"""Settings of a pylon device: each is looked for, set, read back and compared; what a device lacks is noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exlcap.errors import ExlcapError
+
+Value = str | int | float | bool
+
+
+class Nodes:
+    """The features of an open pylon device, with a record of what was set and what is absent.
+
+    device: a pylon.InstantCamera. who: how messages name it.
+    pypylon raises nothing for a feature a device lacks (it hands out a placeholder), so every access asks IsValid().
+    """
+
+    def __init__(self, device: Any, who: str) -> None:
+        self._device = device
+        self._who = who
+        self.settings: dict[str, str] = {}
+        self.absent: list[str] = []
+
+    def has(self, name: str) -> bool:
+        """Whether the device has a feature."""
+        return bool(getattr(self._device, name).IsValid())
+
+    def get(self, name: str) -> Any:
+        """Value of a feature, None where the device lacks it or cannot read it now."""
+        node = getattr(self._device, name)
+        return node.Value if node.IsValid() and node.IsReadable() else None
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """Smallest and largest value of a feature that every device has."""
+        node = getattr(self._device, name)
+        return float(node.Min), float(node.Max)
+
+    def put(self, name: str, value: Value, under: str = "") -> bool:
+        """Set a feature, read it back and compare. False when the device lacks it, which is noted.
+
+        under: the selector value it belongs to, for the record ("Line1"). Raises ExlcapError with both values when the
+        device says something else.
+        """
+        label = f"{name}[{under}]" if under else name
+        node = getattr(self._device, name)
+        if not node.IsValid() or (not node.IsWritable() and node.Value != value):
+            self._lack(label)
+            return False
+        if isinstance(value, str) and value not in node.Symbolics:
+            self._lack(f"{label}={value}")
+            return False
+        if node.IsWritable():
+            node.Value = value
+        found = node.Value
+        if found != value:
+            raise ExlcapError(
+                f"{self._who}: {label} was set to {value} but reads {found}",
+                "check that no other program uses the camera, and that its firmware is that of the other one",
+            )
+        self.settings[label] = str(found)
+        return True
+
+    def need(self, name: str, value: Value, under: str = "") -> None:
+        """Set a feature without which no take is possible. Raises ExlcapError when the device lacks it."""
+        if not self.put(name, value, under):
+            raise ExlcapError(
+                f"{self._who} cannot be set to {name} = {value}",
+                "exlcap records with daA1920-160uc cameras, or with pylon's emulator on a rig with [emulator]",
+            )
+
+    def lowest(self, name: str) -> None:
+        """Set a number to the least the device takes: for stages that enhance the picture."""
+        if self.has(name):
+            self.put(name, type(getattr(self._device, name).Value)(self.limits(name)[0]))
+        else:
+            self._lack(name)
+
+    def run(self, name: str) -> bool:
+        """Execute a command feature. False when the device lacks it, which is noted."""
+        if not self.has(name):
+            self._lack(name)
+            return False
+        getattr(self._device, name).Execute()
+        return True
+
+    def choices(self, name: str) -> tuple[str, ...]:
+        """Values an enumeration can take now; empty when the device lacks it."""
+        return tuple(getattr(self._device, name).Symbolics) if self.has(name) else ()
+
+    def _lack(self, label: str) -> None:
+        if label not in self.absent:
+            self.absent.append(label)

@@ -1,0 +1,363 @@
+"""Basler cameras through pypylon, real or emulated. The order of the settings is that of docs/hardware.md.
+
+Nothing here trusts a default: pylon's own start-up configuration turns the trigger off at every opening, and the saved
+state of a real unit has automatics and a colour pipeline switched on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from exlcap.capture.camera import CameraLimits, CameraLost, Grab, check_read_back
+from exlcap.capture.nodes import Nodes
+from exlcap.errors import ExlcapError
+from exlcap.rig import Rig, Role, Setting
+from exlcap.take import CameraInfo
+
+EMULATED_DEVICES = "2"
+LINEAR: tuple[tuple[str, str | float], ...] = (
+    ("BslColorSpace", "Off"),
+    ("BslLightSourcePreset", "Off"),
+    ("Gamma", 1.0),
+    ("DigitalShift", 0),
+    ("BslHue", 0.0),
+    ("BslSaturation", 1.0),
+    ("BslBrightness", 0.0),
+    ("BslContrastMode", "Linear"),
+    ("BslContrast", 0.0),
+    ("BslDefectPixelCorrectionMode", "On"),
+    ("BslDemosaicingMode", "Manual"),
+    ("BslDemosaicingMethod", "NearestNeighbor"),
+)
+"""What makes the numbers linear in light. Colour models demosaic inside even in Bayer formats."""
+CHUNKS = ("ExposureTime", "Gain", "Timestamp", "FrameID", "CounterValue", "LineStatusAll")
+FRAME_RATES = ("BslResultingAcquisitionFrameRate", "ResultingFrameRate", "ResultingFrameRateAbs")
+FIRST_COUNT = 1
+"""What the pulse counter shows in the frame of the first pulse: the edge is counted before the exposure begins."""
+BUFFERS = 16
+
+
+def load_pylon(emulated: bool) -> Any:
+    """The module pypylon.pylon. emulated: with two emulated devices, which must be asked for before the first import.
+
+    Raises ExlcapError when pypylon is missing or was imported without them.
+    """
+    if emulated and "pypylon.pylon" in sys.modules and not os.environ.get("PYLON_CAMEMU"):
+        raise ExlcapError(
+            "pypylon was loaded before the emulator was switched on",
+            f"set PYLON_CAMEMU={EMULATED_DEVICES} in the environment before Python starts",
+        )
+    if emulated:
+        os.environ.setdefault("PYLON_CAMEMU", EMULATED_DEVICES)
+    try:
+        from pypylon import pylon
+    except ImportError as error:
+        raise ExlcapError(f"pypylon cannot be loaded: {error}", "install it with `pip install pypylon`") from None
+    return pylon
+
+
+def open_pylon_cameras(rig: Rig) -> dict[Role, PylonCamera]:
+    """Open and configure both cameras of a rig.
+
+    Raises ExlcapError naming the serials that are there when one is missing; no camera stays open then.
+    """
+    pylon = load_pylon(rig.emulator is not None)
+    cameras: dict[Role, PylonCamera] = {}
+    try:
+        for role in ("well", "low"):
+            cameras[role] = PylonCamera(pylon, rig, role)
+    except BaseException:
+        for camera in cameras.values():
+            camera.close()
+        raise
+    return cameras
+
+
+def _device_info(pylon: Any, serial: str, role: Role) -> Any:
+    found = {info.GetSerialNumber(): info for info in pylon.TlFactory.GetInstance().EnumerateDevices()}
+    if serial not in found:
+        there = ", ".join(sorted(found)) or "none"
+        raise ExlcapError(
+            f"the {role} camera, serial {serial}, is not connected; serials found: {there}",
+            f"plug it in, or put its serial into {role}.serial of rig.toml; close other programs that use it",
+        )
+    return found[serial]
+
+
+class PylonCamera:
+    """One Basler camera in a role, configured and ready for `start`. Fulfils the Camera contract.
+
+    Raises ExlcapError when the device is missing, in use, or refuses a setting.
+    """
+
+    def __init__(self, pylon: Any, rig: Rig, role: Role) -> None:
+        self._pylon = pylon
+        self._rig = rig
+        self._role: Role = role
+        self._serial = rig.serial(role)
+        self._who = f"{role} camera {self._serial}"
+        info = _device_info(pylon, self._serial, role)
+        self._device: Any = None
+        with self._talking("open it"):
+            device = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(info))
+            self._device = device
+            device.RegisterConfiguration(
+                pylon.ConfigurationEventHandler(), pylon.RegistrationMode_ReplaceAll, pylon.Cleanup_Delete
+            )
+            device.Open()
+            self._nodes = Nodes(device, self._who)
+            self._configure()
+        self._model = str(info.GetModelName())
+
+    @contextmanager
+    def _talking(self, what: str) -> Iterator[None]:
+        """Turn what the driver raises into our errors; a failure to open lets the device go."""
+        try:
+            yield
+        except ExlcapError:
+            if what == "open it":
+                self.close()
+            raise
+        except Exception as error:  # genicam's exceptions share no importable base with pylon's
+            gone = self._gone()
+            if what == "open it":
+                self.close()
+            if gone:
+                raise CameraLost(
+                    f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
+                ) from None
+            text = str(error).split(" : ")[0].strip()
+            raise ExlcapError(
+                f"{self._who}: could not {what}: {text}", "close other programs that use it, or power-cycle it"
+            ) from error
+
+    def _gone(self) -> bool:
+        return self._device is not None and bool(self._device.IsCameraDeviceRemoved())
+
+    def _configure(self) -> None:
+        nodes, sensor = self._nodes, self._rig.sensor
+        if nodes.put("UserSetSelector", "Default"):
+            nodes.run("UserSetLoad")
+        for automatic in ("ExposureAuto", "GainAuto", "BalanceWhiteAuto"):
+            nodes.put(automatic, "Off")
+        self._switch_off_colour()
+        nodes.need("PixelFormat", sensor.pixel_format)
+        nodes.put("BslSensorBitDepthMode", "Auto")
+        nodes.need("OffsetX", 0)
+        nodes.need("OffsetY", 0)
+        nodes.need("Width", sensor.width)
+        nodes.need("Height", sensor.height)
+        for flip in ("ReverseX", "ReverseY"):
+            nodes.put(flip, False)
+        nodes.put("BlackLevel", float(sensor.black_level_dn))
+        nodes.put("DeviceLinkThroughputLimitMode", "On")
+        self._configure_trigger()
+        nodes.put("AcquisitionMode", "Continuous")
+        nodes.put("AcquisitionFrameRateEnable", False)
+        nodes.put("ExposureMode", "Timed")
+        self._counts = self._configure_counter()
+        self._configure_chunks()
+        self._device.MaxNumBuffer.Value = BUFFERS
+
+    def _switch_off_colour(self) -> None:
+        for name, value in LINEAR:
+            self._nodes.put(name, value)
+        for channel in ("Red", "Green", "Blue"):
+            if self._nodes.put("BalanceRatioSelector", channel):
+                self._nodes.put("BalanceRatio", 1.0, channel)
+        for enhancement in ("BslSharpnessEnhancement", "BslNoiseReduction"):
+            self._nodes.lowest(enhancement)
+
+    def _configure_trigger(self) -> None:
+        """One pulse, one frame; see the wiring of the sync modes in docs/hardware.md."""
+        nodes, mode = self._nodes, self._rig.sync.mode
+        if mode in ("timer", "exposure-active") and self._role == "well":
+            nodes.need("LineSelector", "Line2")
+            nodes.need("LineMode", "Output", "Line2")
+            nodes.need("LineSource", "Timer1Active" if mode == "timer" else "ExposureActive", "Line2")
+        if mode == "timer" and self._role == "well":
+            nodes.need("TimerSelector", "Timer1")
+            nodes.need("TimerTriggerSource", "SoftwareSignal1", "Timer1")
+            nodes.need("TimerDuration", 500.0, "Timer1")
+            nodes.need("SoftwareSignalSelector", "SoftwareSignal1")
+        by_software = mode == "software" or (mode == "exposure-active" and self._role == "well")
+        if not by_software:
+            nodes.need("LineSelector", "Line1")
+            nodes.need("LineMode", "Input", "Line1")
+            nodes.put("LineInverter", False, "Line1")
+            nodes.put("BslInputFilterTime", 0.0, "Line1")
+        for selector in nodes.choices("TriggerSelector"):
+            if selector != "FrameStart":
+                nodes.need("TriggerSelector", selector)
+                nodes.need("TriggerMode", "Off", selector)
+        nodes.need("TriggerSelector", "FrameStart")
+        nodes.need("TriggerSource", "Software" if by_software else "Line1")
+        nodes.put("TriggerActivation", "RisingEdge")
+        nodes.put("TriggerDelay", 0.0)
+        nodes.need("TriggerMode", "On", "FrameStart")
+
+    def _configure_counter(self) -> bool:
+        """Count the edges on Line1; False where no line is used or the device has no counter."""
+        nodes = self._nodes
+        if self._rig.sync.mode not in ("external", "timer"):
+            return False
+        return nodes.put("CounterSelector", "Counter1") and nodes.put("CounterEventSource", "Line1", "Counter1")
+
+    def _configure_chunks(self) -> None:
+        nodes = self._nodes
+        self._chunks = nodes.has("ChunkSelector")
+        if not self._chunks:  # the emulator has ChunkModeActive, but cannot grab with it
+            nodes.absent.append("ChunkSelector")
+            return
+        nodes.need("ChunkModeActive", True)
+        for chunk in CHUNKS:
+            if nodes.put("ChunkSelector", chunk):
+                nodes.put("ChunkEnable", True, chunk)
+        nodes.put("BslChunkTimestampSelector", "ExposureStart")
+
+    @property
+    def device(self) -> Any:
+        """The pylon.InstantCamera, for what only an emulated device can do."""
+        return self._device
+
+    @property
+    def info(self) -> CameraInfo:
+        """What the device said of itself."""
+        version = ".".join(map(str, self._pylon.GetPylonVersion()))
+        firmware = self._nodes.get("DeviceFirmwareVersion")
+        return CameraInfo(
+            serial=self._serial,
+            model=self._model,
+            firmware=None if firmware is None else str(firmware),
+            driver=f"pylon {version}",
+            settings=dict(self._nodes.settings),
+            absent=tuple(self._nodes.absent),
+        )
+
+    @property
+    def limits(self) -> CameraLimits:
+        """What the device can do as it is set now."""
+        with self._talking("read its limits"):
+            exposure, gain = self._nodes.limits("ExposureTime"), self._nodes.limits("Gain")
+            rate = next((r for r in map(self._nodes.get, FRAME_RATES) if r), None)
+        return CameraLimits(exposure[0], exposure[1], gain[1], None if rate is None else float(rate))
+
+    @property
+    def has_chunks(self) -> bool:
+        """Whether each frame reports its own exposure and gain."""
+        return self._chunks
+
+    def set(self, setting: Setting) -> Setting:
+        """Write exposure time and gain; return them as read back."""
+        with self._talking(f"set it to {setting.exposure_us} us, {setting.gain_db} dB"):
+            self._device.ExposureTime.Value = setting.exposure_us
+            self._device.Gain.Value = setting.gain_db
+            found = Setting(exposure_us=float(self._device.ExposureTime.Value), gain_db=float(self._device.Gain.Value))
+        return check_read_back(self._who, setting, found)
+
+    def start(self) -> None:
+        """Begin grabbing, every frame in order: no strategy that drops frames silently."""
+        with self._talking("start grabbing"):
+            self._device.StartGrabbing(self._pylon.GrabStrategy_OneByOne)
+
+    def stop(self) -> None:
+        """End grabbing. Harmless when not grabbing or the device is gone."""
+        if self._device is not None and self._device.IsGrabbing():
+            with self._talking("stop grabbing"):
+                self._device.StopGrabbing()
+
+    def wait_ready(self, timeout_ms: int) -> bool:
+        """Wait until a pulse would open the shutter: one that comes too soon is ignored without a word."""
+        with self._talking("wait for its trigger"):
+            return bool(self._device.WaitForFrameTriggerReady(timeout_ms, self._pylon.TimeoutHandling_Return))
+
+    def pulse(self) -> None:
+        """Fire the software trigger, or the timer behind Line2."""
+        with self._talking("fire a pulse"):
+            if self._rig.sync.mode == "timer":
+                self._device.SoftwareSignalPulse.Execute()
+            else:
+                self._device.TriggerSoftware.Execute()
+
+    def zero_counter(self) -> None:
+        """Set the pulse counter to 0."""
+        if self._counts:
+            with self._talking("reset its counter"):
+                self._device.CounterReset.Execute()
+
+    def pulses_counted(self) -> int | None:
+        """Edges on Line1 since `zero_counter`; None without a counter."""
+        if not self._counts:
+            return None
+        with self._talking("read its counter"):
+            return int(self._device.CounterValue.Value)
+
+    def grab(self, timeout_ms: int) -> Grab | None:
+        """The next frame; None when none came in time."""
+        with self._talking("fetch a frame"):
+            result = self._device.RetrieveResult(timeout_ms, self._pylon.TimeoutHandling_Return)
+            now = time.time_ns()
+            if not result.IsValid():
+                if self._gone():
+                    raise CameraLost(
+                        f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
+                    )
+                return None
+            try:
+                return self._grab(result, now)
+            finally:
+                result.Release()
+
+    def _grab(self, result: Any, now: int) -> Grab:
+        if not result.GrabSucceeded():  # its Array would be full-sized rubbish
+            reason = result.ErrorDescription or f"error 0x{result.ErrorCode:X}"
+            return Grab(raw=None, frame_id=int(result.BlockID), host_time_ns=now, failure=str(reason).rstrip("."))
+        exposure, gain = self._chunk(result, "ChunkExposureTime"), self._chunk(result, "ChunkGain")
+        counter = self._chunk(result, "ChunkCounterValue") if self._counts else None
+        timestamp = self._chunk(result, "ChunkTimestamp")
+        ticks = timestamp or result.TimeStamp or None  # 0 means that the device has none
+        return Grab(
+            raw=np.array(result.Array, dtype=np.uint16),
+            frame_id=int(result.BlockID),
+            host_time_ns=now,
+            counter=None if counter is None else int(counter) - FIRST_COUNT,
+            device_time_ns=None if ticks is None else int(ticks),
+            device_time_source=None if ticks is None else "chunk, exposure start" if timestamp else "grab result",
+            chunk=None if exposure is None or gain is None else Setting(exposure_us=exposure, gain_db=gain),
+        )
+
+    def _chunk(self, result: Any, name: str) -> Any:
+        """A value the frame itself carries, None where it carries none."""
+        node = getattr(result, name, None) if result.IsChunkDataAvailable() else None
+        return node.Value if node is not None and node.IsReadable() else None
+
+    def close(self) -> None:
+        """Let go of the device; harmless when it is closed or gone."""
+        device, self._device = self._device, None
+        if device is None:
+            return
+        try:
+            device.StopGrabbing()
+            device.Close()
+        except Exception:  # a device that is gone raises here; there is nothing left to do with it
+            pass
+        if device.IsPylonDeviceAttached():
+            device.DestroyDevice()
+
+    def __enter__(self) -> PylonCamera:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

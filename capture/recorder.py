@@ -1,0 +1,121 @@
+"""Pairs onto the disk while the cameras go on: a bounded queue and one thread that owns the take's files.
+
+The queue holds frames up to a budget of memory. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
+dropped. A pair's line is written after both of its frames are on the disk.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+from exlcap.capture.camera import Grab
+from exlcap.rig import ROLES, Role, Setting
+from exlcap.take import Frame, Orphan, Pair, Step, TakeWriter
+
+BUDGET_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A pair in memory: both grabs of one pulse, and what both cameras said of their settings."""
+
+    step: Step
+    index: int
+    well: Grab
+    low: Grab
+    read_back: dict[Role, Setting]
+
+    def grab(self, role: Role) -> Grab:
+        """The grab of the camera in a role."""
+        return self.well if role == "well" else self.low
+
+
+class Recorder:
+    """Writes pairs and orphans in the order given, on a thread of its own. Use as a context manager.
+
+    What goes wrong while writing (a full disk) is raised by the next call, or at the end of the `with`.
+    """
+
+    def __init__(self, writer: TakeWriter, budget_bytes: int = BUDGET_BYTES) -> None:
+        sensor = writer.header.rig.sensor
+        depth = max(2, budget_bytes // (2 * 2 * sensor.width * sensor.height))
+        self._writer = writer
+        self._queue: queue.Queue[Shot | Orphan | None] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._pool = ThreadPoolExecutor(len(ROLES), "exlcap-frame")
+        self._thread = threading.Thread(target=self._run, name="exlcap-recorder", daemon=True)
+        self.written = 0
+
+    @property
+    def depth(self) -> int:
+        """Pairs that wait for the disk."""
+        return self._queue.qsize()
+
+    def pair(self, shot: Shot) -> None:
+        """Hand over a pair; waits while the queue is full. Raises what went wrong with an earlier one."""
+        self._put(shot)
+
+    def orphan(self, orphan: Orphan) -> None:
+        """Hand over the record of a frame without a partner."""
+        self._put(orphan)
+
+    def _put(self, item: Shot | Orphan) -> None:
+        if self._error is not None:
+            raise self._error
+        self._queue.put(item)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # take the rest off the queue, so that nobody waits for room in it
+            try:
+                self._write(item)
+            except BaseException as error:
+                self._error = error
+
+    def _write(self, item: Shot | Orphan) -> None:
+        if isinstance(item, Orphan):
+            self._writer.orphan(item)
+            return
+        well, low = self._pool.map(lambda role: self._frame(item, role), ROLES)
+        self._writer.pair(Pair(k=item.step.k, index=item.index, well=well, low=low))
+        self.written += 1
+
+    def _frame(self, shot: Shot, role: Role) -> Frame:
+        grab = shot.grab(role)
+        if grab.raw is None:
+            raise ValueError(f"the {role} frame of pair {shot.index} has no picture")
+        return self._writer.frame(
+            grab.raw,
+            shot.step.k,
+            shot.index,
+            role=role,
+            asked=shot.step.setting(role),
+            read_back=shot.read_back[role],
+            chunk=grab.chunk,
+            frame_id=grab.frame_id,
+            counter=grab.counter,
+            device_time_ns=grab.device_time_ns,
+            device_time_source=grab.device_time_source,
+            host_time_ns=grab.host_time_ns,
+            temperature_c=grab.temperature_c,
+        )
+
+    def __enter__(self) -> Recorder:
+        """Start the thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is queued, then raise what went wrong, unless something else is being raised already."""
+        self._queue.put(None)
+        self._thread.join()
+        self._pool.shutdown()
+        if self._error is not None and error is None:
+            raise self._error

@@ -1,0 +1,70 @@
+"""What `exlcap shoot` tells at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exlcap.rig import ROLES
+from exlcap.take import Take
+
+
+@dataclass(frozen=True)
+class Report:
+    """A take as it stands. pairs_per_s: while grabbing, in this run. go_on: the command that finishes it."""
+
+    take: Take
+    root: Path
+    new_pairs: int
+    pairs_per_s: float
+    go_on: str
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the take ended before it was whole."""
+        return self.take.header.status != "complete"
+
+    def data(self) -> dict[str, Any]:
+        """As JSON types."""
+        header = self.take.header
+        return {
+            "take": self.take.folder.relative_to(self.root).as_posix(),
+            "status": header.status,
+            "reason": header.reason,
+            "steps": [self._step(step.k) for step in header.steps],
+            "pairs": len(self.take.pairs),
+            "new_pairs": self.new_pairs,
+            "orphans": len(self.take.orphans),
+            "pairs_per_s": round(self.pairs_per_s, 2),
+            "settings_proof": header.settings_proof,
+        }
+
+    def _step(self, k: int) -> dict[str, Any]:
+        pairs = [pair for pair in self.take.pairs if pair.k == k]
+        row: dict[str, Any] = {"k": k, "pairs": len(pairs), "missing": self.take.missing().get(k, 0)}
+        for role in ROLES:
+            frames = [pair.frame(role) for pair in pairs]
+            count = max(len(frames), 1)
+            row[f"{role}_mean_dn"] = round(sum(f.mean_dn for f in frames) / count, 2) if frames else None
+            row[f"{role}_clipped_share"] = round(sum(f.clipped_share for f in frames) / count, 5) if frames else None
+        return row
+
+    def text(self) -> str:
+        """As lines for people."""
+        data = self.data()
+        lines = [f"{data['take']}: {data['status']}" + (f" ({data['reason']})" if data["reason"] else "")]
+        lines.append("   k  pairs   well mean DN    low mean DN   well clipped")
+        for row in data["steps"]:
+            levels = (
+                f"{row['well_mean_dn']:>12.1f}   {row['low_mean_dn']:>12.1f}   {row['well_clipped_share']:>11.2%}"
+                if row["pairs"]
+                else f"{'-':>12}   {'-':>12}   {'-':>11}"
+            )
+            lines.append(f"  {row['k']:>2}  {row['pairs']:>5}   {levels}")
+        lines.append(
+            f"{data['pairs']} pairs whole, {data['orphans']} orphans, {data['pairs_per_s']:.1f} pairs/s while grabbing"
+        )
+        if self.stopped:
+            lines.append(f"finish it with: {self.go_on}")
+        return "\n".join(lines)

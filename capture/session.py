@@ -1,0 +1,190 @@
+"""A run of `exlcap shoot`: plan, open, check, write the header, shoot the steps, and leave the take readable."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Literal
+
+from exlcap import __version__
+from exlcap.capture.emulator import EmulatedView
+from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
+from exlcap.capture.recorder import Recorder, Shot
+from exlcap.capture.report import Report
+from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
+from exlcap.capture.schedule import check_limits
+from exlcap.capture.shoot import Session, pairing_key, shoot_step
+from exlcap.console import progress, say
+from exlcap.errors import ExlcapError
+from exlcap.rig import ROLES, Rig, Role
+from exlcap.take import TakeHeader, TakeWriter, read_take
+from exlcap.workspace import Workspace
+
+SPARE_BYTES = 50 * 1024 * 1024
+"""Room left on the disk beside the frames, for the lists and for whoever else writes there."""
+STOPPED = "stopped by the operator"
+
+
+def run_take(workspace: Workspace, request: Request) -> Report:
+    """Shoot what is asked, as far as the operator lets it.
+
+    Raises ExlcapError when it cannot begin, or when it had to end: what is listed is whole then, and the hint tells how
+    to go on.
+    """
+    rig = workspace.rig
+    check_sync(rig, request.allow_software_sync)
+    left_over = unfinished_take(workspace, request)
+    plan = plan_take(workspace, request)
+    if left_over is not None and plan.unfinished is None:
+        say(
+            f"{left_over.name} was left unfinished ({_lacking(left_over.missing())}); finish it with: {request.command}"
+        )
+    with ExitStack() as stack:
+        cameras = open_pylon_cameras(rig)
+        for camera in cameras.values():
+            stack.enter_context(camera)
+        limits = {role: cameras[role].limits for role in ROLES}
+        check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
+        pairing_key(rig.sync, cameras)
+        _check_space(workspace, plan)
+        writer = _open_writer(rig, request, plan, cameras)
+        view = _view(workspace, request, plan, cameras)
+        new_pairs, seconds = _shoot(writer, plan, rig, cameras, view, request)
+    return Report(
+        take=read_take(plan.folder),
+        root=workspace.root,
+        new_pairs=new_pairs,
+        pairs_per_s=new_pairs / seconds if seconds else 0.0,
+        go_on=request.command,
+    )
+
+
+def check_sync(rig: Rig, allow_software: bool) -> None:
+    """Raise ExlcapError when the rig's sync mode does not go with its cameras."""
+    mode = rig.sync.mode
+    if rig.emulator is not None and mode != "software":
+        raise ExlcapError(
+            f"sync mode {mode!r} needs trigger lines, and emulated cameras have none",
+            'set sync.mode = "software" in rig.toml; the other modes are for real cameras',
+        )
+    if rig.emulator is None and mode == "software" and not allow_software:
+        raise ExlcapError(
+            "software triggers open the two shutters 0.5 to 1 ms apart, or more when the computer is busy",
+            "wire a trigger and set sync.mode in rig.toml, or accept it for a bench test with --allow-software-sync",
+        )
+
+
+def _lacking(missing: dict[int, int]) -> str:
+    return "lacks " + ", ".join(f"{count} pairs of k = {k}" for k, count in missing.items()) if missing else "no end"
+
+
+def _check_space(workspace: Workspace, plan: Plan) -> None:
+    """Raise ExlcapError when the disk has no room for what is to be shot, and what is shown meanwhile."""
+    rig = workspace.rig
+    pair_bytes = 2 * (2 * rig.sensor.width * rig.sensor.height + 4096)
+    pairs = [work.missing for work in plan.work()]
+    shown = max((missing + rig.sync.guard_frames for missing in pairs), default=0) if rig.emulator else 0
+    needed = (sum(pairs) + shown) * pair_bytes + SPARE_BYTES
+    free = shutil.disk_usage(workspace.root).free
+    if needed > free:
+        raise ExlcapError(
+            f"the disk of {workspace.root} has {free / 1e9:.2f} GB free, this take needs {needed / 1e9:.2f} GB",
+            "free some space, or shoot fewer pairs with --pairs",
+        )
+
+
+def _open_writer(rig: Rig, request: Request, plan: Plan, cameras: dict[Role, PylonCamera]) -> TakeWriter:
+    if plan.unfinished is not None:
+        for leftover in (plan.folder / "raw").glob("*/.*.tmp"):  # of the pair that was in flight
+            leftover.unlink()
+        return TakeWriter.resume(plan.unfinished)
+    chunks = all(camera.has_chunks for camera in cameras.values())
+    header = TakeHeader(
+        kind=request.kind,
+        scene=request.scene or REFERENCE,
+        number=plan.number,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        status="recording",
+        rig=rig,
+        steps=plan.steps,
+        pairs_per_step=plan.pairs_per_step,
+        sync_mode=rig.sync.mode,
+        settings_proof="chunk" if chunks else "assumed",
+        cameras={role: cameras[role].info for role in ROLES},
+        versions={"exlcap": __version__, "pypylon": version("pypylon")},
+    )
+    return TakeWriter(plan.folder, header)
+
+
+def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role, PylonCamera]) -> EmulatedView | None:
+    if workspace.rig.emulator is None:
+        return None
+    return EmulatedView(workspace, cameras, request.scene, plan.number)
+
+
+def _shoot(
+    writer: TakeWriter,
+    plan: Plan,
+    rig: Rig,
+    cameras: dict[Role, PylonCamera],
+    view: EmulatedView | None,
+    request: Request,
+) -> tuple[int, float]:
+    """Shoot all steps and close the take, however it ends. Returns pairs recorded and seconds spent grabbing."""
+    works, seconds = plan.work(), 0.0
+    before = 0 if plan.unfinished is None else len(plan.unfinished.pairs)
+    status: Literal["complete", "stopped"] = "stopped"
+    reason: str | None = STOPPED
+    recorder = Recorder(writer)
+    try:
+        with recorder, stop_on_interrupt() as stopping, progress("shoot", sum(w.missing for w in works)) as step:
+
+            def recorded(shot: Shot) -> None:
+                step(f"k = {shot.step.k}, {recorder.depth} pairs wait for the disk")
+
+            session = Session(cameras, rig.sync, recorder, view, stopping, recorded)
+            for work in works:
+                seconds += shoot_step(session, work)
+        if not any(work.missing for work in works):
+            status, reason = "complete", None
+    except (ExlcapError, OSError) as error:
+        reason = error.message if isinstance(error, ExlcapError) else _system_reason(error)
+        raise ExlcapError(
+            f"{plan.folder.name} ended early: {reason}",
+            f"{before + recorder.written} pairs are whole; mend it, then finish the take with `{request.command}`",
+        ) from error
+    finally:
+        with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too
+            writer.finish(status, reason)
+            if view is not None:
+                view.finish(read_take(plan.folder))
+    return recorder.written, seconds
+
+
+def _system_reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return f"{error.strerror or error}: {error.filename or 'while writing'}"
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """What tells whether Ctrl-C was pressed, which then ends nothing by itself; pressed again, it does."""
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

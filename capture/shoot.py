@@ -1,0 +1,267 @@
+"""The take itself: for each step set both cameras, start both, then pulse by pulse grab, pair and record.
+
+Order per step, so that no frame of a former setting and no half pair slips in: pulses off, write both settings, read
+them back, start grabbing on both, pulses on, drop the guard frames, record; pulses stop before grabbing stops.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from exlcap.capture.camera import Camera, describe, same_setting
+from exlcap.capture.pairing import Key, Match, Outcome, Pairer, Unpaired
+from exlcap.capture.recorder import Recorder, Shot
+from exlcap.errors import ExlcapError
+from exlcap.rig import ROLES, Role, Setting, Sync
+from exlcap.take import Orphan, Step
+
+FAILURES_IN_A_ROW = 10
+"""A step is given up after this many pulses in a row without a pair."""
+ZERO_ATTEMPTS = 20
+
+
+class View(Protocol):
+    """What is put before emulated cameras for a stretch of grabbing; real cameras need none."""
+
+    def show(self, step: Step, first: int, count: int) -> None:
+        """Make the next `count` frames those of pulses `first`, `first` + 1, ... of a step, then from `first` again."""
+        ...
+
+    def clear(self) -> None:
+        """Take it away, after grabbing has stopped."""
+        ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """What shooting needs. stopping: asked before every pulse, True ends the take. recorded: told of every pair."""
+
+    cameras: Mapping[Role, Camera]
+    sync: Sync
+    recorder: Recorder
+    view: View | None
+    stopping: Callable[[], bool]
+    recorded: Callable[[Shot], None]
+
+
+@dataclass
+class StepWork:
+    """What is left to do in a step. next_index: the next pulse, counting all pulses of the step from 0."""
+
+    step: Step
+    missing: int
+    next_index: int = 0
+    failures: int = 0
+
+    def failed(self, reason: str) -> None:
+        """Note a pulse without a pair. Raises ExlcapError when too many came in a row."""
+        self.failures += 1
+        if self.failures >= FAILURES_IN_A_ROW:
+            raise ExlcapError(
+                f"step k = {self.step.k}: {self.failures} pulses in a row gave no pair; the last one: {reason}",
+                "check cables, trigger wiring and USB, then continue with `exlcap shoot --resume`",
+            )
+
+
+def pairing_key(sync: Sync, cameras: Mapping[Role, Camera]) -> Key:
+    """By what frames are paired. Raises ExlcapError when nothing would prove which frames belong together."""
+    if all(camera.pulses_counted() is not None for camera in cameras.values()):
+        return "counter"
+    if sync.mode == "external":
+        raise ExlcapError(
+            "sync mode 'external' needs a pulse counter in both cameras, and one of them has none",
+            'use daA1920-160uc cameras, or another sync.mode in rig.toml ("software" on an emulated rig)',
+        )
+    return "frame_id"
+
+
+def shoot_step(session: Session, work: StepWork) -> float:
+    """Record the pairs a step lacks, or until the operator stops. Returns the seconds spent grabbing.
+
+    Raises CameraLost, ExlcapError when pulses give no pairs, or what went wrong while writing.
+    """
+    seconds = 0.0
+    while work.missing and not session.stopping():
+        if session.view is not None:
+            session.view.show(work.step, work.next_index, session.sync.guard_frames + work.missing)
+        try:
+            seconds += _Stretch(session, work).run()
+        finally:
+            if session.view is not None:
+                session.view.clear()
+    return seconds
+
+
+class _Stretch:
+    """From start to stop of grabbing: ends when the step is done or frames can no longer be told apart."""
+
+    def __init__(self, session: Session, work: StepWork) -> None:
+        self._session = session
+        self._cameras = session.cameras
+        self._timeout_ms = session.sync.timeout_ms
+        self._work = work
+        self._first_index = work.next_index
+        self._guard_until = session.sync.guard_frames
+        self._key = pairing_key(session.sync, session.cameras)
+        self._pairer = Pairer(self._key)
+        self._read_back: dict[Role, Setting] = {}
+
+    def run(self) -> float:
+        """Seconds spent grabbing."""
+        self._read_back = {role: self._cameras[role].set(self._work.step.setting(role)) for role in ROLES}
+        if self._key == "counter":
+            _zero_counters(self._cameras)
+        started = time.monotonic()
+        try:
+            for role in ROLES:
+                self._cameras[role].start()
+            if self._session.sync.mode == "external":
+                self._collect()
+            else:
+                self._fire_all()
+        finally:
+            for role in ROLES:
+                self._cameras[role].stop()
+        return time.monotonic() - started
+
+    def _wanted(self) -> bool:
+        return self._work.missing > 0 and not self._session.stopping()
+
+    def _fire_all(self) -> None:
+        """Fire pulse after pulse, no faster than the rig's rate, each after the frames of the one before."""
+        pulse, due = 0, time.monotonic()
+        while self._wanted():
+            time.sleep(max(0.0, due - time.monotonic()))
+            due = max(due, time.monotonic() - 1 / self._session.sync.pulse_hz) + 1 / self._session.sync.pulse_hz
+            if not self._fire(pulse):
+                return
+            pulse += 1
+
+    def _fire(self, pulse: int) -> bool:
+        """One pulse and its two frames. False when grabbing must start anew to know frames by their number again."""
+        for role in ROLES:
+            if not self._cameras[role].wait_ready(self._timeout_ms):
+                self._work.failed(f"the {role} camera was not ready for a pulse within {self._timeout_ms} ms")
+                return False
+        for role in pulsing(self._session.sync):
+            self._cameras[role].pulse()
+        self._work.next_index = self._first_index + pulse + 1
+        outcomes: list[Outcome] = []
+        for role in ROLES:
+            outcomes += self._frame_of(role, pulse)
+        self._take_in(outcomes + self._pairer.settle(pulse))
+        missed = any(isinstance(outcome, Unpaired) and outcome.frame_id is None for outcome in outcomes)
+        return not (missed and self._key == "frame_id")
+
+    def _frame_of(self, role: Role, pulse: int) -> list[Outcome]:
+        """Fetch frames until that of `pulse` has come; late ones of earlier pulses become orphans on the way."""
+        outcomes: list[Outcome] = []
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        while (left_ms := round(1000 * (deadline - time.monotonic()))) > 0:
+            grab = self._cameras[role].grab(left_ms)
+            if grab is None:
+                break
+            outcomes += self._pairer.add(role, grab, pulse)
+            number = self._pairer.number(grab)
+            if grab.failure is not None or number is None or number >= pulse:
+                return outcomes
+        missing = Unpaired(role, pulse, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
+        return [*outcomes, missing]
+
+    def _collect(self) -> None:
+        """Take frames as pulses from outside make them."""
+        first: int | None = None
+        while self._wanted():
+            outcomes: list[Outcome] = []
+            for role in ROLES:
+                grab = self._cameras[role].grab(self._timeout_ms)
+                if grab is None:
+                    outcomes += self._pairer.close()
+                    outcomes.append(
+                        Unpaired(role, None, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
+                    )
+                    self._take_in(outcomes)
+                    return
+                if grab.counter is not None:
+                    first = grab.counter if first is None else first
+                    self._guard_until = first + self._session.sync.guard_frames
+                    self._work.next_index = max(self._work.next_index, self._first_index + grab.counter + 1)
+                outcomes += self._pairer.add(role, grab)
+            self._take_in(outcomes)
+        self._take_in(self._pairer.close())
+
+    def _take_in(self, outcomes: list[Outcome]) -> None:
+        """Record what came of a pulse, unless it came right after a change of settings.
+
+        Raises ExlcapError after too many pulses without a pair.
+        """
+        proven = [part for outcome in outcomes for part in self._proven(outcome)]
+        for outcome in proven:
+            if outcome.pulse is not None and outcome.pulse < self._guard_until:
+                continue
+            if isinstance(outcome, Unpaired):
+                self._session.recorder.orphan(self._orphan(outcome))
+            elif self._work.missing:
+                self._record(outcome)
+        reasons = [outcome.reason for outcome in proven if isinstance(outcome, Unpaired)]
+        if any(isinstance(outcome, Match) for outcome in proven):
+            self._work.failures = 0
+        elif reasons:
+            self._work.failed(reasons[-1])
+
+    def _proven(self, outcome: Outcome) -> list[Outcome]:
+        """A match whose frames report another setting than asked is taken apart."""
+        if isinstance(outcome, Unpaired):
+            return [outcome]
+        for role, grab in zip(ROLES, (outcome.well, outcome.low), strict=True):
+            asked = self._work.step.setting(role)
+            if self._cameras[role].has_chunks and (grab.chunk is None or not same_setting(asked, grab.chunk)):
+                found = "nothing" if grab.chunk is None else describe(grab.chunk)
+                reason = f"wrong settings: the {role} frame reports {found}, asked {describe(asked)}"
+                return [
+                    Unpaired("well", outcome.pulse, outcome.well.frame_id, outcome.well.host_time_ns, reason),
+                    Unpaired("low", outcome.pulse, outcome.low.frame_id, outcome.low.host_time_ns, reason),
+                ]
+        return [outcome]
+
+    def _record(self, match: Match) -> None:
+        index = self._first_index + match.pulse
+        shot = Shot(self._work.step, index, match.well, match.low, self._read_back)
+        self._session.recorder.pair(shot)
+        self._work.missing -= 1
+        self._session.recorded(shot)
+
+    def _orphan(self, unpaired: Unpaired) -> Orphan:
+        pulse = self._work.next_index - 1 - self._first_index if unpaired.pulse is None else unpaired.pulse
+        return Orphan(
+            k=self._work.step.k,
+            index=max(0, self._first_index + pulse),
+            role=unpaired.role,
+            frame_id=unpaired.frame_id,
+            reason=unpaired.reason,
+            host_time_ns=unpaired.host_time_ns,
+        )
+
+
+def pulsing(sync: Sync) -> tuple[Role, ...]:
+    """The cameras whose `pulse` opens the shutters: none where pulses come from outside."""
+    if sync.mode == "software":
+        return ROLES
+    return () if sync.mode == "external" else ("well",)
+
+
+def _zero_counters(cameras: Mapping[Role, Camera]) -> None:
+    """Zero both counters with no pulse between: the first still at 0 after the second was zeroed proves it."""
+    first, second = (cameras[role] for role in ROLES)
+    for _ in range(ZERO_ATTEMPTS):
+        first.zero_counter()
+        second.zero_counter()
+        if first.pulses_counted() == 0:
+            return
+    raise ExlcapError(
+        f"pulses come too fast to zero both counters between two of them ({ZERO_ATTEMPTS} attempts)",
+        "lower the rate of the pulse generator, or look for noise on Line1",
+    )
