@@ -1,11 +1,12 @@
-"""`exlcap shoot`: from the cameras to a take."""
+"""`exlcap shoot` and `exlcap verify`: from the cameras to a take, and whether it can be trusted."""
 
 from __future__ import annotations
 
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.console import json_option, result
+from exlcap.console import json_option, progress, result
+from exlcap.errors import ExlcapError
 
 
 @click.command("shoot")
@@ -61,3 +62,42 @@ def shoot_command(
     result(report.text(), report.data(), as_json)
     if report.stopped:
         ctx.exit(130)
+
+
+@click.command("verify")
+@click.argument("scene", required=False)
+@click.option("--all", "everything", is_flag=True, help="All scenes and references.")
+@json_option
+@click.pass_context
+def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_json: bool) -> None:
+    """Re-read takes and check every frame.
+
+    Checksums, sizes, 12-bit range, pairing, settings, missing pairs and skew. Exit code 1 when anything is wrong.
+
+    \b
+    Example:
+      exlcap verify plaza
+      exlcap verify --all
+    """
+    if everything == (scene is not None):
+        raise click.UsageError("give either a SCENE or --all")
+
+    from exlcap.capture.verify import verdict_table, verify_take
+    from exlcap.workspace import numbered
+
+    workspace = workspace_of(ctx)
+    folders = list(workspace.takes(scene))
+    if everything:
+        folders = [path for _, path in numbered(workspace.references, "ref")] + folders
+    if not folders:
+        raise ExlcapError(
+            f"no takes of {scene}" if scene else "no takes in this workspace", "shoot one with `exlcap shoot`"
+        )
+    verdicts = []
+    with progress("verify", len(folders)) as step:
+        for folder in folders:
+            verdicts.append(verify_take(folder, folder.relative_to(workspace.root).as_posix()))
+            step(verdicts[-1].take)
+    result(verdict_table(verdicts), {"takes": [verdict.data() for verdict in verdicts]}, as_json)
+    if any(verdict.problems for verdict in verdicts):
+        ctx.exit(1)

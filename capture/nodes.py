@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from exlcap.errors import ExlcapError
 
 Value = str | int | float | bool
+ROUNDING = 0.01
+"""A number may come back rounded by this much."""
 
 
 class Nodes:
@@ -53,7 +56,7 @@ class Nodes:
         if node.IsWritable():
             node.Value = value
         found = node.Value
-        if found != value:
+        if not _same(value, found):
             raise ExlcapError(
                 f"{self._who}: {label} was set to {value} but reads {found}",
                 "check that no other program uses the camera, and that its firmware is that of the other one",
@@ -68,6 +71,14 @@ class Nodes:
                 f"{self._who} cannot be set to {name} = {value}",
                 "exlcap records with daA1920-160uc cameras, or with pylon's emulator on a rig with [emulator]",
             )
+
+    def note(self, name: str) -> None:
+        """Record what a feature says without setting it; one that the device lacks is noted as absent."""
+        found = self.get(name)
+        if found is None:
+            self._lack(name)
+        else:
+            self.settings[name] = str(found)
 
     def lowest(self, name: str) -> None:
         """Set a number to the least the device takes: for stages that enhance the picture."""
@@ -91,3 +102,10 @@ class Nodes:
     def _lack(self, label: str) -> None:
         if label not in self.absent:
             self.absent.append(label)
+
+
+def _same(asked: Value, found: Any) -> bool:
+    """Whether a feature took a value; registers round numbers."""
+    if isinstance(asked, float):
+        return math.isclose(asked, float(found), rel_tol=1e-3, abs_tol=ROUNDING)
+    return bool(asked == found)

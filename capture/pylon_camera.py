@@ -18,31 +18,16 @@ import numpy as np
 
 from exlcap.capture.camera import CameraLimits, CameraLost, Grab, check_read_back
 from exlcap.capture.nodes import Nodes
+from exlcap.capture.pylon_settings import configure
 from exlcap.errors import ExlcapError
 from exlcap.rig import Rig, Role, Setting
 from exlcap.take import CameraInfo
 
 EMULATED_DEVICES = "2"
-LINEAR: tuple[tuple[str, str | float], ...] = (
-    ("BslColorSpace", "Off"),
-    ("BslLightSourcePreset", "Off"),
-    ("Gamma", 1.0),
-    ("DigitalShift", 0),
-    ("BslHue", 0.0),
-    ("BslSaturation", 1.0),
-    ("BslBrightness", 0.0),
-    ("BslContrastMode", "Linear"),
-    ("BslContrast", 0.0),
-    ("BslDefectPixelCorrectionMode", "On"),
-    ("BslDemosaicingMode", "Manual"),
-    ("BslDemosaicingMethod", "NearestNeighbor"),
-)
-"""What makes the numbers linear in light. Colour models demosaic inside even in Bayer formats."""
-CHUNKS = ("ExposureTime", "Gain", "Timestamp", "FrameID", "CounterValue", "LineStatusAll")
+BUFFERS = 16
 FRAME_RATES = ("BslResultingAcquisitionFrameRate", "ResultingFrameRate", "ResultingFrameRateAbs")
 FIRST_COUNT = 1
 """What the pulse counter shows in the frame of the first pulse: the edge is counted before the exposure begins."""
-BUFFERS = 16
 
 
 def load_pylon(emulated: bool) -> Any:
@@ -104,124 +89,49 @@ class PylonCamera:
         self._role: Role = role
         self._serial = rig.serial(role)
         self._who = f"{role} camera {self._serial}"
-        info = _device_info(pylon, self._serial, role)
         self._device: Any = None
-        with self._talking("open it"):
-            device = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(info))
-            self._device = device
-            device.RegisterConfiguration(
-                pylon.ConfigurationEventHandler(), pylon.RegistrationMode_ReplaceAll, pylon.Cleanup_Delete
-            )
-            device.Open()
-            self._nodes = Nodes(device, self._who)
-            self._configure()
+        try:
+            with self._talking("open it"):
+                self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        pylon = self._pylon
+        info = _device_info(pylon, self._serial, self._role)
         self._model = str(info.GetModelName())
+        self._device = device = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(info))
+        device.RegisterConfiguration(
+            pylon.ConfigurationEventHandler(), pylon.RegistrationMode_ReplaceAll, pylon.Cleanup_Delete
+        )
+        device.Open()
+        self._nodes = Nodes(device, self._who)
+        self._abilities = configure(self._nodes, self._rig, self._role)
+        device.MaxNumBuffer.Value = BUFFERS
 
     @contextmanager
     def _talking(self, what: str) -> Iterator[None]:
-        """Turn what the driver raises into our errors; a failure to open lets the device go."""
+        """Turn what the driver raises into our errors."""
+        from pypylon import genicam
+
         try:
             yield
-        except ExlcapError:
-            if what == "open it":
-                self.close()
-            raise
-        except Exception as error:  # genicam's exceptions share no importable base with pylon's
-            gone = self._gone()
-            if what == "open it":
-                self.close()
-            if gone:
-                raise CameraLost(
-                    f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
-                ) from None
+        except genicam.GenericException as error:
+            if self._gone():
+                raise self._lost() from error
             text = str(error).split(" : ")[0].strip()
             raise ExlcapError(
                 f"{self._who}: could not {what}: {text}", "close other programs that use it, or power-cycle it"
             ) from error
 
+    def _lost(self) -> CameraLost:
+        return CameraLost(
+            f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
+        )
+
     def _gone(self) -> bool:
         return self._device is not None and bool(self._device.IsCameraDeviceRemoved())
-
-    def _configure(self) -> None:
-        nodes, sensor = self._nodes, self._rig.sensor
-        if nodes.put("UserSetSelector", "Default"):
-            nodes.run("UserSetLoad")
-        for automatic in ("ExposureAuto", "GainAuto", "BalanceWhiteAuto"):
-            nodes.put(automatic, "Off")
-        self._switch_off_colour()
-        nodes.need("PixelFormat", sensor.pixel_format)
-        nodes.put("BslSensorBitDepthMode", "Auto")
-        nodes.need("OffsetX", 0)
-        nodes.need("OffsetY", 0)
-        nodes.need("Width", sensor.width)
-        nodes.need("Height", sensor.height)
-        for flip in ("ReverseX", "ReverseY"):
-            nodes.put(flip, False)
-        nodes.put("BlackLevel", float(sensor.black_level_dn))
-        nodes.put("DeviceLinkThroughputLimitMode", "On")
-        self._configure_trigger()
-        nodes.put("AcquisitionMode", "Continuous")
-        nodes.put("AcquisitionFrameRateEnable", False)
-        nodes.put("ExposureMode", "Timed")
-        self._counts = self._configure_counter()
-        self._configure_chunks()
-        self._device.MaxNumBuffer.Value = BUFFERS
-
-    def _switch_off_colour(self) -> None:
-        for name, value in LINEAR:
-            self._nodes.put(name, value)
-        for channel in ("Red", "Green", "Blue"):
-            if self._nodes.put("BalanceRatioSelector", channel):
-                self._nodes.put("BalanceRatio", 1.0, channel)
-        for enhancement in ("BslSharpnessEnhancement", "BslNoiseReduction"):
-            self._nodes.lowest(enhancement)
-
-    def _configure_trigger(self) -> None:
-        """One pulse, one frame; see the wiring of the sync modes in docs/hardware.md."""
-        nodes, mode = self._nodes, self._rig.sync.mode
-        if mode in ("timer", "exposure-active") and self._role == "well":
-            nodes.need("LineSelector", "Line2")
-            nodes.need("LineMode", "Output", "Line2")
-            nodes.need("LineSource", "Timer1Active" if mode == "timer" else "ExposureActive", "Line2")
-        if mode == "timer" and self._role == "well":
-            nodes.need("TimerSelector", "Timer1")
-            nodes.need("TimerTriggerSource", "SoftwareSignal1", "Timer1")
-            nodes.need("TimerDuration", 500.0, "Timer1")
-            nodes.need("SoftwareSignalSelector", "SoftwareSignal1")
-        by_software = mode == "software" or (mode == "exposure-active" and self._role == "well")
-        if not by_software:
-            nodes.need("LineSelector", "Line1")
-            nodes.need("LineMode", "Input", "Line1")
-            nodes.put("LineInverter", False, "Line1")
-            nodes.put("BslInputFilterTime", 0.0, "Line1")
-        for selector in nodes.choices("TriggerSelector"):
-            if selector != "FrameStart":
-                nodes.need("TriggerSelector", selector)
-                nodes.need("TriggerMode", "Off", selector)
-        nodes.need("TriggerSelector", "FrameStart")
-        nodes.need("TriggerSource", "Software" if by_software else "Line1")
-        nodes.put("TriggerActivation", "RisingEdge")
-        nodes.put("TriggerDelay", 0.0)
-        nodes.need("TriggerMode", "On", "FrameStart")
-
-    def _configure_counter(self) -> bool:
-        """Count the edges on Line1; False where no line is used or the device has no counter."""
-        nodes = self._nodes
-        if self._rig.sync.mode not in ("external", "timer"):
-            return False
-        return nodes.put("CounterSelector", "Counter1") and nodes.put("CounterEventSource", "Line1", "Counter1")
-
-    def _configure_chunks(self) -> None:
-        nodes = self._nodes
-        self._chunks = nodes.has("ChunkSelector")
-        if not self._chunks:  # the emulator has ChunkModeActive, but cannot grab with it
-            nodes.absent.append("ChunkSelector")
-            return
-        nodes.need("ChunkModeActive", True)
-        for chunk in CHUNKS:
-            if nodes.put("ChunkSelector", chunk):
-                nodes.put("ChunkEnable", True, chunk)
-        nodes.put("BslChunkTimestampSelector", "ExposureStart")
 
     @property
     def device(self) -> Any:
@@ -253,7 +163,7 @@ class PylonCamera:
     @property
     def has_chunks(self) -> bool:
         """Whether each frame reports its own exposure and gain."""
-        return self._chunks
+        return self._abilities.chunks
 
     def set(self, setting: Setting) -> Setting:
         """Write exposure time and gain; return them as read back."""
@@ -277,6 +187,8 @@ class PylonCamera:
     def wait_ready(self, timeout_ms: int) -> bool:
         """Wait until a pulse would open the shutter: one that comes too soon is ignored without a word."""
         with self._talking("wait for its trigger"):
+            if not self._device.CanWaitForFrameTriggerReady():
+                return True
             return bool(self._device.WaitForFrameTriggerReady(timeout_ms, self._pylon.TimeoutHandling_Return))
 
     def pulse(self) -> None:
@@ -289,13 +201,13 @@ class PylonCamera:
 
     def zero_counter(self) -> None:
         """Set the pulse counter to 0."""
-        if self._counts:
+        if self._abilities.counts:
             with self._talking("reset its counter"):
                 self._device.CounterReset.Execute()
 
     def pulses_counted(self) -> int | None:
         """Edges on Line1 since `zero_counter`; None without a counter."""
-        if not self._counts:
+        if not self._abilities.counts:
             return None
         with self._talking("read its counter"):
             return int(self._device.CounterValue.Value)
@@ -307,9 +219,7 @@ class PylonCamera:
             now = time.time_ns()
             if not result.IsValid():
                 if self._gone():
-                    raise CameraLost(
-                        f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
-                    )
+                    raise self._lost()
                 return None
             try:
                 return self._grab(result, now)
@@ -321,7 +231,7 @@ class PylonCamera:
             reason = result.ErrorDescription or f"error 0x{result.ErrorCode:X}"
             return Grab(raw=None, frame_id=int(result.BlockID), host_time_ns=now, failure=str(reason).rstrip("."))
         exposure, gain = self._chunk(result, "ChunkExposureTime"), self._chunk(result, "ChunkGain")
-        counter = self._chunk(result, "ChunkCounterValue") if self._counts else None
+        counter = self._chunk(result, "ChunkCounterValue") if self._abilities.counts else None
         timestamp = self._chunk(result, "ChunkTimestamp")
         ticks = timestamp or result.TimeStamp or None  # 0 means that the device has none
         return Grab(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.rig import ROLES
 from exlcap.take import Take
 
@@ -19,6 +20,11 @@ class Report:
     new_pairs: int
     pairs_per_s: float
     go_on: str
+
+    @property
+    def skew(self) -> Skew | None:
+        """How well the shutters agree, where it can be measured."""
+        return measure_skew(self.take.pairs)
 
     @property
     def stopped(self) -> bool:
@@ -38,6 +44,7 @@ class Report:
             "orphans": len(self.take.orphans),
             "pairs_per_s": round(self.pairs_per_s, 2),
             "settings_proof": header.settings_proof,
+            "skew": None if self.skew is None else self.skew.data(),
         }
 
     def _step(self, k: int) -> dict[str, Any]:
@@ -65,6 +72,7 @@ class Report:
         lines.append(
             f"{data['pairs']} pairs whole, {data['orphans']} orphans, {data['pairs_per_s']:.1f} pairs/s while grabbing"
         )
+        lines.append(f"skew of the shutters: {skew_text(self.skew)}")
         if self.stopped:
             lines.append(f"finish it with: {self.go_on}")
         return "\n".join(lines)

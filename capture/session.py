@@ -6,20 +6,21 @@ import errno
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Literal
 
 from exlcap import __version__
+from exlcap.capture.camera import Camera
 from exlcap.capture.emulator import EmulatedView
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.capture.report import Report
 from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
 from exlcap.capture.schedule import check_limits
-from exlcap.capture.shoot import Session, pairing_key, shoot_step
+from exlcap.capture.shoot import Session, View, pairing_key, shoot_step
 from exlcap.console import progress, say
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Rig, Role
@@ -53,9 +54,9 @@ def run_take(workspace: Workspace, request: Request) -> Report:
         check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
         pairing_key(rig.sync, cameras)
         _check_space(workspace, plan)
-        writer = _open_writer(rig, request, plan, cameras)
+        writer = open_writer(rig, request, plan, cameras)
         view = _view(workspace, request, plan, cameras)
-        new_pairs, seconds = _shoot(writer, plan, rig, cameras, view, request)
+        new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command)
     return Report(
         take=read_take(plan.folder),
         root=workspace.root,
@@ -99,7 +100,8 @@ def _check_space(workspace: Workspace, plan: Plan) -> None:
         )
 
 
-def _open_writer(rig: Rig, request: Request, plan: Plan, cameras: dict[Role, PylonCamera]) -> TakeWriter:
+def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, Camera]) -> TakeWriter:
+    """Begin a take by writing its header, or go on with the unfinished one of the plan."""
     if plan.unfinished is not None:
         for leftover in (plan.folder / "raw").glob("*/.*.tmp"):  # of the pair that was in flight
             leftover.unlink()
@@ -128,16 +130,15 @@ def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role
     return EmulatedView(workspace, cameras, request.scene, plan.number)
 
 
-def _shoot(
-    writer: TakeWriter,
-    plan: Plan,
-    rig: Rig,
-    cameras: dict[Role, PylonCamera],
-    view: EmulatedView | None,
-    request: Request,
+def shoot_plan(
+    writer: TakeWriter, plan: Plan, cameras: Mapping[Role, Camera], view: View | None, go_on: str
 ) -> tuple[int, float]:
-    """Shoot all steps and close the take, however it ends. Returns pairs recorded and seconds spent grabbing."""
-    works, seconds = plan.work(), 0.0
+    """Shoot what is left of a plan and close the take, however it ends.
+
+    go_on: the command that finishes a take that ended early. Returns pairs recorded and seconds spent grabbing. Raises
+    ExlcapError with the reason when it ended early, except by Ctrl-C.
+    """
+    works, seconds, sync = plan.work(), 0.0, writer.header.rig.sync
     before = 0 if plan.unfinished is None else len(plan.unfinished.pairs)
     status: Literal["complete", "stopped"] = "stopped"
     reason: str | None = STOPPED
@@ -148,7 +149,7 @@ def _shoot(
             def recorded(shot: Shot) -> None:
                 step(f"k = {shot.step.k}, {recorder.depth} pairs wait for the disk")
 
-            session = Session(cameras, rig.sync, recorder, view, stopping, recorded)
+            session = Session(cameras, sync, recorder, view, stopping, recorded)
             for work in works:
                 seconds += shoot_step(session, work)
         if not any(work.missing for work in works):
@@ -157,7 +158,7 @@ def _shoot(
         reason = error.message if isinstance(error, ExlcapError) else _system_reason(error)
         raise ExlcapError(
             f"{plan.folder.name} ended early: {reason}",
-            f"{before + recorder.written} pairs are whole; mend it, then finish the take with `{request.command}`",
+            f"{before + recorder.written} pairs are whole; mend it, then finish the take with `{go_on}`",
         ) from error
     finally:
         with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too

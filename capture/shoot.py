@@ -16,7 +16,7 @@ from exlcap.capture.pairing import Key, Match, Outcome, Pairer, Unpaired
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Role, Setting, Sync
-from exlcap.take import Orphan, Step
+from exlcap.take import Orphan, Step, Take
 
 FAILURES_IN_A_ROW = 10
 """A step is given up after this many pulses in a row without a pair."""
@@ -32,6 +32,10 @@ class View(Protocol):
 
     def clear(self) -> None:
         """Take it away, after grabbing has stopped."""
+        ...
+
+    def finish(self, take: Take) -> None:
+        """Leave what is worth keeping about a take that has ended."""
         ...
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
     "shoot": ("exlcap.capture.commands", "Shoot a take of a scene, or a static reference."),
+    "verify": ("exlcap.capture.commands", "Re-read takes and check every frame."),
     "align": ("exlcap.align.commands", "Find how the dark image lies on the bright one."),
     "annotate": ("exlcap.annotate.commands", "Label the bright frames and carry the labels to the dark ones."),
     "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
