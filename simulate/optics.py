@@ -1,8 +1,9 @@
-"""The optics of an emulated rig: how the dark view truly lies on the bright one."""
+"""What an emulated rig is made of: seeds, and how the dark view truly lies on the bright one."""
 
 from __future__ import annotations
 
 import math
+import zlib
 
 import numpy as np
 
@@ -19,6 +20,11 @@ def emulator_of(rig: Rig) -> Emulator:
             "make an emulated workspace with `exlcap init --emulated`",
         )
     return rig.emulator
+
+
+def name_number(scene: str) -> int:
+    """A number that stands for a scene's name in seeds."""
+    return zlib.crc32(scene.encode())
 
 
 def true_homography(rig: Rig) -> Matrix:

@@ -47,7 +47,7 @@ def random_look(rng: np.random.Generator) -> Look:
     """A person: adult or child, slim or stout, in clothes of random colours and patterns."""
     child = rng.random() < 0.12
     height = rng.uniform(1.1, 1.45) if child else rng.normal(1.72, 0.09)
-    skin_colour = np.array([0.62, 0.40, 0.28]) * rng.uniform(0.12, 1.05) ** np.array([0.75, 0.95, 1.1])
+    skin_colour = np.array([0.62, 0.40, 0.28]) * rng.uniform(0.15, 1.3) ** np.array([0.75, 0.95, 1.1])
     hair_colour = np.array([0.30, 0.19, 0.10]) * rng.uniform(0.05, 1.6)
     skin, top = plain(skin_colour), cloth(rng)
     trousers = cloth(rng, plain_share=0.75)
@@ -84,7 +84,7 @@ def body_parts(look: Look, skeleton: Skeleton) -> list[Part]:
         ball(points["pelvis"] + 0.70 * trunk, "trunk", (wide(0.100), m(0.105), wide(0.070)), look.chest),
         ball(points["pelvis"] + 0.36 * trunk, "trunk", (wide(0.086), m(0.120), wide(0.064)), look.top),
         ball(points["pelvis"] + 0.04 * trunk, "pelvis", (wide(0.094), m(0.075), wide(0.070)), look.trousers),
-        limb("left_shoulder", "right_shoulder", (0.042, 0.042), look.top),
+        limb("left_shoulder", "right_shoulder", (0.037, 0.037), look.top),
         Part(Limb(points["neck"], points["skull"], wide(0.034), wide(0.030)), look.skin),
         ball(points["skull"], "head", (m(0.046), m(0.066), m(0.057)), look.face),
         ball(points["skull"] + turns["head"] @ (0, -m(0.010), m(0.055)), "head",
@@ -95,7 +95,7 @@ def body_parts(look: Look, skeleton: Skeleton) -> list[Part]:
         parts.append(ball(centre, "head", (m(0.050), m(0.088), m(0.040)), look.hair))
     for side, _ in SIDES:
         parts += [
-            limb(f"{side}_shoulder", f"{side}_elbow", (0.036, 0.027), look.sleeve[0]),
+            limb(f"{side}_shoulder", f"{side}_elbow", (0.034, 0.027), look.sleeve[0]),
             limb(f"{side}_elbow", f"{side}_wrist", (0.027, 0.018), look.sleeve[1]),
             ball(points[f"{side}_hand"], f"{side}_hand", (m(0.013), m(0.050), m(0.024)), look.skin),
             limb(f"{side}_hip", f"{side}_knee", (0.056, 0.037), look.trousers),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from math import pi, sin
@@ -13,13 +12,16 @@ import numpy.typing as npt
 
 from exlcap.alignment import Matrix, apply_homography
 from exlcap.errors import ExlcapError
-from exlcap.labels import Person, inside, read_coco
+from exlcap.labels import LabelledImage, Person, inside, read_coco
 from exlcap.rig import Emulator
 from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Light, focus
+from exlcap.simulate.optics import name_number
 from exlcap.simulate.people import FEWEST_JOINTS
 
 ZOOM, PAN = 0.02, 0.01
 """How far the camera zooms and pans to and fro, as shares of the frame."""
+DARKEST_MEAN = 0.01
+"""Mean linear light below which a photograph is no bright frame."""
 
 
 def photo_view(
@@ -31,8 +33,7 @@ def photo_view(
     """
     import cv2
 
-    path, people = choose_photo(emulator, scene)
-    photo = read_linear(path)
+    chosen, photo = choose_photo(emulator, scene)
 
     def view(index: int) -> tuple[Light, tuple[Person, ...]]:
         to_well = photo_to_well((photo.shape[1], photo.shape[0]), size, clock(index))
@@ -40,42 +41,58 @@ def photo_view(
         light: Light = cv2.warpPerspective(
             photo, to_canvas, (canvas.width, canvas.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
-        moved = (move_person(person, to_well, size) for person in people)
+        moved = (move_person(person, to_well, size) for person in chosen.people)
         return focus(light), tuple(person for person in moved if person is not None)
 
     return view
 
 
-def choose_photo(emulator: Emulator, scene: str) -> tuple[Path, tuple[Person, ...]]:
-    """The photograph of a scene and its people. Scenes listed in rig.toml get different ones while there are enough.
+def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Light]:
+    """The photograph of a scene with its people, and its linear light.
 
-    Raises ExlcapError when the folder is missing or none of its photographs has people labelled.
+    Scenes listed in rig.toml get different ones while there are enough; a photograph too dark to be a bright frame is
+    passed over. Raises ExlcapError when the folder is missing or no photograph in it can serve.
     """
     folder, labels = Path(emulator.photos or ""), Path(emulator.labels or "")
     if not folder.is_dir():
         raise ExlcapError(f"no folder of photographs at {folder}", "mend `photos` in the [emulator] table of rig.toml")
-    people = {image.file_name: image.people for image in read_coco(labels) if image.people}
-    names = sorted(name for name in people if (folder / name).is_file())
-    if not names:
+    labelled = sorted((image for image in read_coco(labels) if image.people), key=lambda image: image.file_name)
+    usable = [image for image in labelled if (folder / image.file_name).is_file()]
+    if not usable:
         raise ExlcapError(
-            f"none of the {len(people)} photographs with people in {labels} is in {folder}",
+            f"none of the {len(labelled)} photographs with people in {labels} is in {folder}",
             "`file_name` in the labels must be the name of a file in that folder",
         )
-    order = np.random.default_rng([emulator.seed, 4]).permutation(len(names))
+    order = np.random.default_rng([emulator.seed, 4]).permutation(len(usable))
     listed = sorted(emulator.scenes)
-    number = listed.index(scene) if scene in listed else len(listed) + zlib.crc32(scene.encode()) % len(names)
-    name = names[order[number % len(names)]]
-    return folder / name, people[name]
+    number = listed.index(scene) if scene in listed else len(listed) + name_number(scene)
+    stride = max(1, len(listed))  # what one scene passes over, no other listed scene takes
+    for turn in range(len(usable)):
+        image = usable[int(order[(number + turn * stride) % len(usable)])]
+        light = read_linear(folder / image.file_name, image.size)
+        if light.mean() >= DARKEST_MEAN:
+            return image, light
+    raise ExlcapError(
+        f"the photographs tried for scene {scene!r} in {folder} are nearly black",
+        "give photographs taken in good light",
+    )
 
 
-def read_linear(path: Path) -> Light:
-    """A photograph as linear light, float32 (H, W, 3) RGB. Raises ExlcapError when it cannot be read."""
+def read_linear(path: Path, size: tuple[int, int] | None) -> Light:
+    """A photograph as linear light, float32 (H, W, 3) RGB, in the orientation in which its pixels are stored.
+
+    Raises ExlcapError when it cannot be read, or is not of the (width, height) that its labels say.
+    """
     import cv2
 
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
     if image is None:
         raise ExlcapError(f"{path} is not an image that can be read", "replace the file or take it out of the labels")
+    found = (image.shape[1], image.shape[0])
+    if size not in (None, found):
+        raise ExlcapError(f"{path} is {found[0]}x{found[1]}, its labels say {size[0]}x{size[1]}",
+                          "its joints would be misplaced; use the photograph that was labelled")  # fmt: skip
     linear: Light = _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
     return linear
 

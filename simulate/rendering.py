@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ from exlcap.rig import Rig
 from exlcap.simulate.actions import random_motion
 from exlcap.simulate.canvas import Canvas, Light, canvas_for, focus, sampler
 from exlcap.simulate.materials import plain
-from exlcap.simulate.optics import emulator_of, true_alignment
+from exlcap.simulate.optics import emulator_of, name_number, true_alignment
 from exlcap.simulate.people import draw_people, label, random_look
 from exlcap.simulate.photos import photo_view
 from exlcap.simulate.scenery import Place, empty_scene
@@ -73,11 +72,6 @@ def render_step(
             np.random.default_rng([*seed, 1]),
         )
         yield Pulse(index, well, low, people)
-
-
-def name_number(scene: str) -> int:
-    """A number that stands for a scene's name in seeds."""
-    return zlib.crc32(scene.encode())
 
 
 def _view(rig: Rig, scene: str, take: int, step: Step, canvas: Canvas, truth: Alignment, reference: bool) -> PulseView:

@@ -40,7 +40,7 @@ def empty_scene(place: Place) -> Picture:
         height_m=float(rng.uniform(1.45, 1.9)),
     )
     direction = np.array([rng.uniform(-0.8, 0.8), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.0)])
-    lighting = Lighting(direction / np.linalg.norm(direction), key=0.75, ambient=0.45)
+    lighting = Lighting(direction / np.linalg.norm(direction), key=0.95, ambient=0.5)
     shape = (place.canvas.height, place.canvas.width)
     picture = Picture(
         place.canvas,
@@ -161,9 +161,9 @@ def _wall_things(rng: np.random.Generator, eye: Eye, wall_m: float, place: Place
     """Posters, windows, bookshelves and doors on the back wall."""
     half = wall_m * place.size[0] / 2 / eye.focal_px
     things = []
-    for _ in range(int(rng.integers(9, 14)) * (2 if place.reference else 1)):
-        wide, tall = rng.uniform(0.5, 1.6), rng.uniform(0.5, 1.3)
-        low = np.array([rng.uniform(-half, half - 0.4), rng.uniform(0.5, 3.2), -wall_m])
+    for _ in range(int(rng.integers(14, 20)) * (2 if place.reference else 1)):
+        wide, tall = rng.uniform(0.5, 2.0), rng.uniform(0.5, 1.6)
+        low = np.array([rng.uniform(-half, half - 0.4), rng.uniform(0.3, 3.4), -wall_m])
         things.append(Part(Box(low, _by(low, wide, tall, 0.06)), _picture_on(rng)))
     return things
 
