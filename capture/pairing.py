@@ -8,7 +8,8 @@ by when it arrived. Two situations:
   and a frame with id n proves that no pulse was missed and that this is the frame of pulse n. After one missed pulse
   ids lag for good: nothing is paired until grabbing is started anew.
 - Pulses come from outside (`pulse` is None). Only counters will do, since ids shift with every missed pulse. Frames
-  with equal counters pair; a counter that is not above everything settled so far is late or was reset.
+  with equal counters pair. Between two frames of a camera at least as many pulses were counted as frames made; once
+  that fails, the counter was reset and nothing of that camera is paired until grabbing is started anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from exlcap.capture.camera import Grab
 from exlcap.rig import ROLES, Role
 
 Key = Literal["counter", "frame_id"]
+ALONE = "no frame of the other camera"
+"""The reason of a good frame whose partner is an orphan for a reason of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,13 @@ class Pairer:
         self._waiting: dict[Role, dict[int, Grab]] = {role: {} for role in ROLES}
         self._settled = -1  # every pulse up to this one has been decided
         self._done: set[int] = set()  # pulses above it that are decided, too
+        self._newest: dict[Role, Grab] = {}  # by frame id
+        self._reset: set[Role] = set()  # cameras whose counter was reset
+
+    @property
+    def broken(self) -> bool:
+        """Whether only a new start of grabbing can make pairs again."""
+        return bool(self._reset)
 
     def number(self, grab: Grab) -> int | None:
         """The pulse a frame claims to be of; None when it says nothing."""
@@ -89,15 +99,28 @@ class Pairer:
             return f"failed buffer: {grab.failure}"
         if number is None:
             return "the frame carries no pulse counter"
+        if not self._counts_on(role, grab):
+            return "the pulse counter was reset"
         if number in self._waiting[role] or number in self._done:
             return f"duplicate of {self._key.replace('_', ' ')} {number}"
         if number <= self._settled:
-            return f"late, or the counter was reset: {self._key.replace('_', ' ')} {number} after {self._settled}"
+            return f"late: {self._key.replace('_', ' ')} {number} after {self._settled}"
         if pulse is not None and number != pulse:
             return f"not provably of pulse {pulse}: {self._key.replace('_', ' ')} {number}"
         if pulse is None and self._key == "frame_id":
             return "pulses from outside cannot be paired by frame id"
         return None
+
+    def _counts_on(self, role: Role, grab: Grab) -> bool:
+        """Whether a camera's counter goes on as pulses came; False for good once it did not."""
+        newest = self._newest.setdefault(role, grab)
+        if grab.counter is not None and newest.counter is not None:
+            frames, pulses = grab.frame_id - newest.frame_id, grab.counter - newest.counter
+            if (frames > 0 and pulses < frames) or (frames < 0 and pulses > frames):
+                self._reset.add(role)
+        if grab.frame_id > newest.frame_id:
+            self._newest[role] = grab
+        return role not in self._reset
 
     def settle(self, pulse: int) -> list[Outcome]:
         """Give up on the partners of all frames up to `pulse`."""
@@ -105,7 +128,7 @@ class Pairer:
         for role in ROLES:
             waiting = self._waiting[role]
             for number in sorted(n for n in waiting if n <= pulse):
-                outcomes.append(_unpaired(role, number, waiting.pop(number), "no frame of the other camera"))
+                outcomes.append(_unpaired(role, number, waiting.pop(number), ALONE))
         self._settled = max(self._settled, pulse)
         self._done = {number for number in self._done if number > self._settled}
         return outcomes

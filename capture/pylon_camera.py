@@ -90,6 +90,7 @@ class PylonCamera:
         self._serial = rig.serial(role)
         self._who = f"{role} camera {self._serial}"
         self._device: Any = None
+        self._closed = False
         try:
             with self._talking("open it"):
                 self._open()
@@ -115,6 +116,8 @@ class PylonCamera:
         """Turn what the driver raises into our errors."""
         from pypylon import genicam
 
+        if self._closed:
+            raise ExlcapError(f"the {self._who} is closed", "open it again")
         try:
             yield
         except genicam.GenericException as error:
@@ -251,7 +254,7 @@ class PylonCamera:
 
     def close(self) -> None:
         """Let go of the device; harmless when it is closed or gone."""
-        device, self._device = self._device, None
+        device, self._device, self._closed = self._device, None, True
         if device is None:
             return
         try:

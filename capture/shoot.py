@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exlcap.capture.camera import Camera, describe, same_setting
-from exlcap.capture.pairing import Key, Match, Outcome, Pairer, Unpaired
+from exlcap.capture.pairing import ALONE, Key, Match, Outcome, Pairer, Unpaired
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Role, Setting, Sync
@@ -145,7 +145,10 @@ class _Stretch:
             pulse += 1
 
     def _fire(self, pulse: int) -> bool:
-        """One pulse and its two frames. False when grabbing must start anew to know frames by their number again."""
+        """One pulse and its two frames. False when a frame never came: grabbing must start anew.
+
+        Without counters that alone makes frames known by their number again, and a stalled camera may wake up.
+        """
         for role in ROLES:
             if not self._cameras[role].wait_ready(self._timeout_ms):
                 self._work.failed(f"the {role} camera was not ready for a pulse within {self._timeout_ms} ms")
@@ -158,7 +161,7 @@ class _Stretch:
             outcomes += self._frame_of(role, pulse)
         self._take_in(outcomes + self._pairer.settle(pulse))
         missed = any(isinstance(outcome, Unpaired) and outcome.frame_id is None for outcome in outcomes)
-        return not (missed and self._key == "frame_id")
+        return not (missed or self._pairer.broken)
 
     def _frame_of(self, role: Role, pulse: int) -> list[Outcome]:
         """Fetch frames until that of `pulse` has come; late ones of earlier pulses become orphans on the way."""
@@ -178,7 +181,7 @@ class _Stretch:
     def _collect(self) -> None:
         """Take frames as pulses from outside make them."""
         first: int | None = None
-        while self._wanted():
+        while self._wanted() and not self._pairer.broken:
             outcomes: list[Outcome] = []
             for role in ROLES:
                 grab = self._cameras[role].grab(self._timeout_ms)
@@ -210,11 +213,12 @@ class _Stretch:
                 self._session.recorder.orphan(self._orphan(outcome))
             elif self._work.missing:
                 self._record(outcome)
-        reasons = [outcome.reason for outcome in proven if isinstance(outcome, Unpaired)]
-        if any(isinstance(outcome, Match) for outcome in proven):
+        orphans = [outcome for outcome in proven if isinstance(outcome, Unpaired)]
+        if len(orphans) < len(proven):
             self._work.failures = 0
-        elif reasons:
-            self._work.failed(reasons[-1])
+        elif orphans:
+            cause = next((orphan for orphan in orphans if orphan.reason != ALONE), orphans[0])
+            self._work.failed(f"{cause.role} camera: {cause.reason}")
 
     def _proven(self, outcome: Outcome) -> list[Outcome]:
         """A match whose frames report another setting than asked is taken apart."""

@@ -1,0 +1,123 @@
+"""The take, shot with simulated cameras: whatever goes wrong, a pair is of one pulse and the rest is accounted for."""
+
+import pytest
+
+from exlcap.capture.simulated_camera import Clock, Fault, FaultKind, Line, SimulatedCamera
+from exlcap.errors import ExlcapError
+from exlcap.take import read_take
+
+FAULTS: tuple[FaultKind, ...] = ("miss", "drop", "double", "failed", "late", "stall", "counter reset")
+
+
+def pair_of_cameras(well=(), low=(), **about):
+    """Two simulated cameras that are fired by software, with faults."""
+    return SimulatedCamera("0815-0000", faults=well, **about), SimulatedCamera("0815-0001", faults=low, **about)
+
+
+def on_a_line(well=(), low=(), outside=False, **about):
+    """Two simulated cameras on one trigger line."""
+    line = Line()
+    return tuple(
+        SimulatedCamera(serial, faults=faults, line=line, outside=outside, **about)
+        for serial, faults in (("0815-0000", well), ("0815-0001", low))
+    )
+
+
+def cameras_for(sync, well=(), low=(), **about):
+    if sync == "software":
+        return pair_of_cameras(well, low, **about)
+    return on_a_line(well, low, outside=sync == "external", **about)
+
+
+def test_a_take_without_faults_is_whole(simulated):
+    take = simulated(*pair_of_cameras(), pairs=5, schedule="1,4")
+    assert take.header.status == "complete" and take.missing() == {} and take.orphans == ()
+    assert [(pair.k, pair.index) for pair in take.pairs] == [(k, i) for k in (1, 4) for i in range(1, 6)]
+    assert take.header.settings_proof == "chunk"
+    assert all(pair.low.chunk == pair.low.read_back for pair in take.pairs)
+
+
+def test_both_frames_have_the_steps_setting(simulated):
+    take = simulated(*pair_of_cameras(), pairs=2, schedule="1,12")
+    last = take.pairs[-1]
+    assert last.well.asked.exposure_us == pytest.approx(1000 / 12)
+    assert last.well.read_back.exposure_us == last.low.read_back.exposure_us == 83.0
+    assert last.well.read_back.gain_db == pytest.approx(21.5836, abs=1e-4)
+    assert last.low.read_back.gain_db == 3.4
+
+
+@pytest.mark.parametrize("sync", ["software", "timer", "external"])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_costs_its_pulse_and_no_wrong_pair(simulated, sync, kind):
+    """`simulated` checks that every pair is of one pulse."""
+    well, low = cameras_for(sync, well=[Fault(9, kind)], low=[Fault(3, kind)])
+    take = simulated(well, low, pairs=6, sync=sync)
+    assert take.header.status == "complete" and take.missing() == {}
+    assert take.orphans, "the fault left no trace"
+    assert all(orphan.reason for orphan in take.orphans)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind != "counter reset"])
+def test_without_counters_frame_ids_prove_the_pairs(simulated, kind):
+    well, low = pair_of_cameras(low=[Fault(3, kind)], counts=False, chunks=False)
+    take = simulated(well, low, pairs=6)
+    assert take.header.status == "complete" and take.orphans
+    assert take.header.settings_proof == "assumed"
+
+
+@pytest.mark.parametrize("kind", ["drop", "failed", "late", "double"])
+def test_a_long_row_of_faults_is_survived(simulated, kind):
+    well, low = pair_of_cameras(low=[Fault(pulse, kind) for pulse in range(1, 30, 3)])
+    assert simulated(well, low, pairs=20, schedule="1").missing() == {}
+
+
+def test_pulses_from_outside_are_not_paired_without_counters(simulated):
+    with pytest.raises(ExlcapError, match="needs a pulse counter"):
+        simulated(*on_a_line(outside=True, counts=False), sync="external")
+
+
+@pytest.mark.parametrize(("guard", "orphans"), [(1, 4), (3, 0)])
+def test_frames_still_exposed_at_the_former_setting_never_pair(simulated, guard, orphans):
+    """Chunks tell; guard frames would have hidden it."""
+    changes = [("guard_frames = 1", f"guard_frames = {guard}")]
+    well, low = pair_of_cameras(stale_frames=3)
+    take = simulated(well, low, pairs=5, schedule="4", changes=changes)
+    assert len(take.pairs) == 5 and len(take.orphans) == orphans
+    assert all("wrong settings: the well frame reports 1000.00 us" in orphan.reason for orphan in take.orphans)
+
+
+def test_a_dead_camera_ends_the_take_with_the_reason(simulated):
+    dead = [Fault(pulse, "miss") for pulse in range(3, 100)]
+    with pytest.raises(
+        ExlcapError, match=r"10 pulses in a row gave no pair.*low camera: no frame came within"
+    ) as error:
+        simulated(*pair_of_cameras(low=dead), pairs=6, schedule="1")
+    assert "2 pairs are whole" in error.value.hint
+    assert "exlcap shoot --scene plaza --resume" in error.value.hint
+
+
+def test_unplugging_ends_the_take_cleanly(simulated, tmp_path):
+    with pytest.raises(ExlcapError, match="was unplugged") as error:
+        simulated(*pair_of_cameras(low=[Fault(4, "unplug")]), pairs=6)
+    assert "3 pairs are whole" in error.value.hint
+    take = read_take(next(tmp_path.glob("simulated*/scenes/plaza/take-001")))
+    assert take.header.status == "stopped" and "unplugged" in take.header.reason
+    assert len(take.pairs) == 3 and not take.torn
+
+
+def test_the_skew_of_drifting_clocks_is_measured(simulated):
+    from exlcap.capture.skew import measure_skew
+
+    well = SimulatedCamera("0815-0000", clock=Clock(origin_ns=7_000_000_000_000, jitter_ns=200))
+    low = SimulatedCamera("0815-0001", clock=Clock(origin_ns=5, drift_ppm=80.0, jitter_ns=200))
+    skew = measure_skew(simulated(well, low, pairs=40).pairs)
+    assert skew is not None
+    assert skew.drift_ppm == pytest.approx(80.0, abs=1.0)
+    assert 0 < skew.residual_us_p50 < skew.residual_us_p99 <= skew.residual_us_max < 2.0
+
+
+def test_no_skew_is_told_without_timestamps(simulated):
+    from exlcap.capture.skew import measure_skew, skew_text
+
+    skew = measure_skew(simulated(*pair_of_cameras(), pairs=20).pairs)
+    assert skew is None and skew_text(skew) == "not measurable here"
