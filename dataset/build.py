@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -144,20 +144,17 @@ def _is_built(folder: Path, item: Item, entry: PairEntry | None) -> bool:
 
 
 def _in_parallel(folder: Path, items: list[Item]) -> Iterator[PairEntry]:
-    """Entries as they are finished, one process a core; in this process when there is little to do."""
-    cores = min(os.cpu_count() or 1, len(items))
-    if cores < 2:
-        yield from (build_pair(folder, item) for item in items)
-        return
-    with ProcessPoolExecutor(cores) as pool:
-        yield from pool.map(partial(build_pair, folder), items, chunksize=1)
+    """Entries in order, made on every core. Threads do: OpenCV and NumPy let go of the interpreter while they work."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            yield from pool.map(partial(build_pair, folder), items)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def build_pair(folder: Path, item: Item) -> PairEntry:
     """Write the two images of a pair and return its entry."""
-    import cv2
-
-    cv2.setNumThreads(1)  # the cores are already taken by the other pairs
     take, pair = item.take, item.pair
     how = Development(take.header.rig.sensor.black_level_dn)
     images = {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exlcap.dataset.manifest import read_complete
 from exlcap.errors import ExlcapError
 from exlcap.files import read_json, sha256_bytes, sha256_file
 from exlcap.joints import N_JOINTS
@@ -67,8 +68,8 @@ class Split:
 
 
 def check_dataset(folder: Path) -> None:
-    """Raise ExlcapError unless this is a data set in a format that is known."""
-    read_json(folder / "dataset.json", "data set", (1,))
+    """Raise ExlcapError unless this is a data set in a format that is known, and its build was finished."""
+    read_complete(folder)
 
 
 def data_checksum(folder: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from exlcap.dataset.manifest import Manifest, Parameters, write_manifest
 from exlcap.develop import to_srgb
 from exlcap.joints import JOINTS, SKELETON
 from exlcap.labels import COCO_CATEGORY, Person, coco_annotation
@@ -63,7 +64,8 @@ def stick_figures(
     (folder / "annotations").mkdir()
     for split, coco in files.items():
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(coco))
-    (folder / "dataset.json").write_text(json.dumps({"format": 1, "name": name, "seed": seed}))
+    manifest = Manifest(name=name, status="complete", exlcap="test", parameters=Parameters(seed=seed))
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -1,0 +1,172 @@
+"""From a reference take to an alignment in force, against the simulator's truth."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from exlcap.align.commands import align_take
+from exlcap.align.pictures import average_grey, check_exposure, local_contrast
+from exlcap.align.quality import Limits, block_shifts, check, measure
+from exlcap.align.register import Registration, register, scaling, shrunk
+from exlcap.alignment import Residual, apply_homography, read_alignment
+from exlcap.errors import Refused
+from exlcap.simulate.optics import true_alignment
+from tests.conftest import make_take, make_workspace
+
+FULL = {"width = 320": "width = 960", "height = 200": "height = 600"}
+GOOD = Residual(held_out_median_px=0.05, held_out_p95_px=0.1, halves_px=0.05, blocks=100, ecc=0.99, features=500)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A workspace with a 4-frame reference at 960 x 600."""
+    workspace = make_workspace(tmp_path_factory.mktemp("align") / "lab", FULL)
+    return workspace, make_take(workspace, reference=True, pairs=4)
+
+
+@pytest.fixture(scope="module")
+def pictures(reference):
+    _, take = reference
+    return average_grey(take, "well"), average_grey(take, "low")
+
+
+def test_the_alignment_is_the_simulators(reference):
+    workspace, take = reference
+    path, alignment = align_take(workspace, take)
+    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.15
+    assert alignment.mirror
+    assert alignment.reference == "ref-001"
+    assert read_alignment(path) == alignment
+    for name in ("checkerboard", "residual"):
+        picture = cv2.imread(str(path.with_suffix("") / f"{name}.png"))
+        assert picture.shape[:2] == (alignment.crop.height, alignment.crop.width)
+        assert 20 < picture.mean() < 235
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_other_mountings_are_found_too(tmp_path, seed):
+    rng = np.random.default_rng([seed])
+    changes = {
+        **FULL,
+        "rotation_deg = 0.3": f"rotation_deg = {rng.uniform(-1, 1):.3f}",
+        "scale = 1.002": f"scale = {rng.uniform(0.99, 1.01):.4f}",
+        "shift_px = [4.0, -3.0]": f"shift_px = [{rng.uniform(-30, 30):.2f}, {rng.uniform(-30, 30):.2f}]",
+        "mirror = true": f"mirror = {str(bool(seed % 2)).lower()}",
+        "seed = 1": f"seed = {seed + 10}",
+    }
+    workspace = make_workspace(tmp_path / "lab", changes)
+    _, alignment = align_take(workspace, make_take(workspace, reference=True, pairs=4))
+    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.2
+
+
+def test_the_command_writes_numbered_alignments_and_speaks_json(reference):
+    workspace, _ = reference
+    command = [sys.executable, "-m", "exlcap", "-C", str(workspace.root), "align", "--json"]
+    before = len(list(workspace.alignments.glob("*.json")))
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert said["alignment"] == f"align-{before + 1:03d}"
+    assert len(list(workspace.alignments.glob("*.json"))) == before + 1
+
+
+def test_without_a_reference_the_error_says_to_shoot_one(workspace):
+    command = [sys.executable, "-m", "exlcap", "-C", str(workspace.root), "align"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "shoot --reference" in done.stderr
+
+
+def test_a_wrong_mirror_in_the_rig_is_refused_with_exit_code_3(tmp_path):
+    workspace = make_workspace(tmp_path / "lab", FULL)
+    take = make_take(workspace, reference=True, pairs=2)
+    path = take.folder / "take.json"
+    path.write_text(path.read_text().replace('"mirror": true', '"mirror": false'))
+    command = [sys.executable, "-m", "exlcap", "-C", str(workspace.root), "align"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "rig.toml says the dark view is not mirrored" in done.stderr
+    assert not workspace.alignments.exists()
+
+
+def test_a_blank_wall_is_refused(pictures):
+    well, _ = pictures
+    rng = np.random.default_rng([1])
+    blank = [0.4 + rng.normal(0, 0.01, well.shape).astype(np.float32) for _ in range(2)]
+    with pytest.raises(Refused):
+        measure(*blank, register(*blank), Limits())
+    with pytest.raises(Refused):
+        measure(well, blank[0], register(well, blank[0]), Limits())
+
+
+def test_a_registration_that_is_off_is_refused(pictures):
+    well, low = pictures
+    found = register(well, low)
+    off = np.array([[1, 0, 40.0], [0, 1, 25.0], [0, 0, 1]])
+    with pytest.raises(Refused):
+        measure(well, low, Registration(off @ found.homography, found.mirror, found.ecc, found.features), Limits())
+
+
+def test_block_shifts_measure_a_known_shift(pictures):
+    well, low = pictures
+    found = register(well, low)
+    everywhere = np.ones(well.shape, np.uint8)
+    shift = np.array([[1, 0, 0.3], [0, 1, -0.2], [0, 0, 1]])
+    blocks = block_shifts(well, low, shift @ found.homography, found.mirror, everywhere)
+    # a picture laid 0.3 px too far right has to come back by as much
+    assert np.abs(np.median(blocks.shifts, axis=0)) == pytest.approx([0.3, 0.2], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"ecc": 0.1}, "correlation"),
+        ({"held_out_median_px": 0.5}, "median residual"),
+        ({"held_out_p95_px": 2.0}, "95th percentile"),
+        ({"halves_px": 1.5}, "half fits"),
+    ],
+)
+def test_each_bad_residual_is_refused_by_name(change, named):
+    with pytest.raises(Refused, match=named):
+        check(np.eye(3), GOOD.model_copy(update=change), Limits(), (960, 600))
+
+
+@pytest.mark.parametrize(
+    ("homography", "named"),
+    [
+        ([[0.99, -0.12, 60], [0.12, 0.99, -50], [0, 0, 1]], "rotation"),
+        ([[1.2, 0, -96], [0, 1.2, -60], [0, 0, 1]], "scale"),
+        ([[1, 0, 300], [0, 1, 0], [0, 0, 1]], "shift"),
+    ],
+)
+def test_implausible_geometry_is_refused_by_name(homography, named):
+    with pytest.raises(Refused, match=named):
+        check(np.array(homography, np.float64), GOOD, Limits(), (960, 600))
+
+
+def test_a_good_registration_passes():
+    check(np.eye(3), GOOD, Limits(), (960, 600))
+
+
+def test_black_and_saturated_references_are_named():
+    with pytest.raises(Refused, match="low camera saw next to nothing"):
+        check_exposure(np.full((10, 10), 60.2), 60, "low", "ref-001")
+    with pytest.raises(Refused, match="well camera's pixels are saturated"):
+        check_exposure(np.full((10, 10), 4095.0), 60, "well", "ref-001")
+
+
+def test_shrinking_keeps_pixel_centres_where_they_are():
+    columns = np.tile(np.arange(32, dtype=np.float32), (32, 1))
+    small = shrunk(columns, 4)
+    centres = apply_homography(np.linalg.inv(scaling(1 / 4)), np.array([[0.0, 0.0], [7.0, 0.0]]))
+    assert small[0, 0] == pytest.approx(centres[0, 0])
+    assert small[0, 7] == pytest.approx(centres[1, 0])
+
+
+def test_local_contrast_forgets_gain_and_offset(pictures):
+    well, _ = pictures
+    assert np.allclose(local_contrast(well, 1.0, 12.0), local_contrast(0.01 * well + 0.2, 1.0, 12.0), atol=0.02)
