@@ -1,0 +1,366 @@
+"""`exlcap shoot` on pylon's emulated cameras, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from exlcap.capture import session
+from exlcap.capture.request import Request
+from exlcap.capture.session import run_take
+from exlcap.errors import ExlcapError, Refused
+from exlcap.files import read_jsonl
+from exlcap.labels import read_coco
+from exlcap.rig import ROLES
+from exlcap.take import read_take
+
+
+def ask(**options):
+    return Request(**{"scene": "plaza", "schedule": "1,4", "pairs": 3, **options})
+
+
+def take_folder(workspace, number=1):
+    return workspace.scene("plaza") / f"take-{number:03d}"
+
+
+def test_a_take_holds_what_was_rendered_bit_for_bit(lab):
+    """Through cv2, pylon's emulator, the grab result, the recorder and the TIFF."""
+    from exlcap.simulate.rendering import render_step
+
+    report = run_take(lab, ask())
+    take = report.take
+    assert take.header.status == "complete" and take.missing() == {} and take.orphans == ()
+    for step in take.header.steps:
+        pulses = {pulse.index: pulse for pulse in render_step(lab.rig, "plaza", 1, step, 0, 4)}
+        pairs = [pair for pair in take.pairs if pair.k == step.k]
+        assert [pair.index for pair in pairs] == [1, 2, 3], "the guard frame has number 0"
+        for pair in pairs:
+            for role in ROLES:
+                assert np.array_equal(take.raw(pair, role), getattr(pulses[pair.index], role))
+
+
+def test_what_the_emulator_lacks_is_none_in_the_take(lab):
+    take = run_take(lab, ask(pairs=1)).take
+    frame = take.pairs[0].low
+    assert (frame.chunk, frame.counter, frame.device_time_ns, frame.temperature_c) == (None,) * 4
+    assert take.header.settings_proof == "assumed"
+    assert "ChunkSelector" in take.header.cameras["low"].absent
+
+
+def test_what_was_asked_and_what_was_read_back_are_both_on_record(lab):
+    pair = run_take(lab, ask(schedule="12", pairs=1)).take.pairs[0]
+    assert pair.well.asked.exposure_us == pytest.approx(1000 / 12)
+    assert pair.well.read_back.exposure_us == pair.low.read_back.exposure_us == 83.0
+    assert pair.well.read_back.gain_db == pytest.approx(21.5836, abs=1e-3)
+    assert pair.low.read_back.gain_db == pytest.approx(3.4, abs=1e-3)
+
+
+def test_the_truth_names_the_people_of_every_pair_and_of_no_other(lab):
+    from exlcap.simulate.rendering import render_step
+
+    take = run_take(lab, ask()).take
+    truth = {image.file_name: image.people for image in read_coco(lab.simulated / "plaza" / "take-001.json")}
+    assert set(truth) == {f"{take.pair_id(pair)}.png" for pair in take.pairs}
+    pulses = render_step(lab.rig, "plaza", 1, take.header.steps[1], 1, 3)
+    for pulse in pulses:
+        found = truth[f"plaza-t001-k04-{pulse.index:06d}.png"]
+        assert [person.id for person in found] == [person.id for person in pulse.people]
+        for person, true in zip(found, pulse.people, strict=True):
+            assert np.allclose(person.keypoints, true.keypoints, atol=1e-4)
+    assert not (lab.simulated / "frames").exists(), "the pictures for the emulator were left behind"
+
+
+def test_a_failed_buffer_becomes_an_orphan_and_its_pulse_is_shot_again(lab, monkeypatch):
+    """After its last picture the emulator starts again from the first: the truth must follow."""
+    from exlcap.capture.pylon_camera import PylonCamera
+
+    pulse, fired = PylonCamera.pulse, []
+
+    def spoiled(camera):
+        fired.append(camera)
+        if camera.info.serial == "0815-0001" and len(fired) in (4, 6):
+            camera.device.ForceFailedBufferCount.Value = 1
+            camera.device.ForceFailedBuffer.Execute()
+        pulse(camera)
+
+    monkeypatch.setattr(PylonCamera, "pulse", spoiled)
+    take = run_take(lab, ask(schedule="1", pairs=4)).take
+    assert [pair.index for pair in take.pairs] == [3, 4, 5, 6]
+    assert {(orphan.index, orphan.role) for orphan in take.orphans} == {(i, r) for i in (1, 2) for r in ROLES}
+    assert "incomplete" in next(o.reason for o in take.orphans if o.role == "low")
+    from exlcap.simulate.rendering import render_step
+
+    truth = {image.file_name: image.people for image in read_coco(lab.simulated / "plaza" / "take-001.json")}
+    shown = list(render_step(lab.rig, "plaza", 1, take.header.steps[0], 0, 5))
+    for pair in take.pairs:
+        pulse_shown = shown[pair.index % 5]
+        assert np.array_equal(take.raw(pair, "well"), pulse_shown.well)
+        people = truth[f"{take.pair_id(pair)}.png"]
+        assert np.allclose(people[0].keypoints, pulse_shown.people[0].keypoints, atol=1e-4)
+
+
+def test_takes_are_numbered_and_never_overwritten(lab):
+    first = run_take(lab, ask(pairs=1)).take
+    before = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
+    second = run_take(lab, ask(pairs=1)).take
+    assert (first.folder.name, second.folder.name, second.header.number) == ("take-001", "take-002", 2)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not np.array_equal(first.raw(first.pairs[0], "well"), second.raw(second.pairs[0], "well"))
+
+
+def test_a_reference_is_static_and_bright_in_both_cameras(lab):
+    report = run_take(lab, Request(scene=None))
+    take = report.take
+    assert take.folder == lab.references / "ref-001" and take.header.kind == "reference"
+    assert len(take.pairs) == lab.rig.reference.frames
+    assert all(pair.low.mean_dn > 200 for pair in take.pairs)
+    noise = take.raw(take.pairs[0], "well").astype(float) - take.raw(take.pairs[1], "well")
+    assert abs(noise.mean()) < 1.0
+    assert (lab.simulated / "alignment.json").exists()
+    assert run_take(lab, Request(scene=None)).take.folder.name == "ref-002"
+
+
+def test_emulated_optics_that_change_are_refused(lab):
+    run_take(lab, Request(scene=None))
+    rig = lab.root / "rig.toml"
+    rig.write_text(rig.read_text().replace("rotation_deg = 0.3", "rotation_deg = 0.4"))
+    with pytest.raises(ExlcapError, match="are not those of"):
+        run_take(type(lab)(lab.root), Request(scene=None))
+
+
+def test_the_result_tells_levels_and_rates(lab, exlcap):
+    done = exlcap(lab, "shoot", "--scene", "plaza", "--schedule", "1,4", "--pairs", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert (data["take"], data["pairs"], data["orphans"], data["skew"]) == ("scenes/plaza/take-001", 4, 0, None)
+    assert [row["k"] for row in data["steps"]] == [1, 4]
+    assert data["steps"][0]["well_mean_dn"] > 200 > data["steps"][0]["low_mean_dn"] > data["steps"][1]["low_mean_dn"]
+    assert data["pairs_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ((), 2, "give either --scene NAME or --reference"),
+        (("--scene", "plaza", "--reference"), 2, "give either --scene NAME or --reference"),
+        (("--reference", "--pairs", "3"), 2, "not from options"),
+        (("--scene", "a/b"), 2, "'a/b' cannot name a scene"),
+        (("--scene", ".."), 2, "'..' cannot name a scene"),
+        (("--scene", "x", "--schedule", "fast"), 2, "neither a preset nor a list"),
+        (("--scene", "x", "--schedule", "1,1"), 2, "different divisors"),
+        (("--scene", "x", "--exposure-us", "0.5"), 2, "--exposure-us 0.5 is not between 1 and 1e+07"),
+        (("--scene", "x", "--gain-db", "20"), 2, "step k = 12: well camera: gain 41.58 dB is above the limit"),
+        (("--scene", "x", "--resume"), 2, "no unfinished take of x"),
+        (("--scene", "x", "--pairs", "0"), 2, "0 is not in the range"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shot_is_told_in_two_lines(lab, exlcap, arguments, code, says):
+    done = exlcap(lab, "shoot", *arguments)
+    assert done.returncode == code and says in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not lab.scene("x").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({'serial = "0815-0001"': 'serial = "40715749"'}, "is not connected; serials found: 0815-0000"),
+        ({'serial = "0815-0001"': 'serial = "0815-0000"'}, "both roles name the same serial"),
+        ({'mode = "software"': 'mode = "external"'}, "emulated cameras have none"),
+    ],
+)  # fmt: skip
+def test_a_rig_that_cannot_shoot_is_told(changed_lab, exlcap, changes, says):
+    lab = changed_lab(changes)
+    done = exlcap(lab, "shoot", "--scene", "plaza")
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+    assert not lab.scene("plaza").exists()
+
+
+def test_software_triggers_on_real_cameras_must_be_asked_for(lab):
+    real = lab.rig.model_copy(update={"emulator": None})
+    with pytest.raises(ExlcapError, match=r"0\.5 to 1 ms apart"):
+        session.check_sync(real, allow_software=False)
+    session.check_sync(real, allow_software=True)
+
+
+def test_a_disk_too_small_is_told_before_the_first_frame(lab, monkeypatch):
+    monkeypatch.setattr(session.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
+    with pytest.raises(ExlcapError, match=r"has 0\.01 GB free, this take needs 0\.06 GB"):
+        run_take(lab, ask())
+    assert not lab.scene("plaza").exists()
+
+
+def start(exlcap_line, lab, pairs, *more):
+    line = exlcap_line(lab, "shoot", "--scene", "plaza", "--schedule", "1,4", "--pairs", str(pairs), *more)
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_pairs(folder, count):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (folder / "pairs.jsonl").exists() and len(read_jsonl(folder / "pairs.jsonl")[0]) >= count:
+            return
+        time.sleep(0.005)
+    pytest.fail(f"{folder} never had {count} pairs")
+
+
+def test_kill_9_loses_at_most_the_pair_in_flight_and_resume_finishes(lab, exlcap, exlcap_line):
+    process = start(exlcap_line, lab, 25)
+    wait_for_pairs(take_folder(lab), 8)
+    process.kill()
+    process.communicate()
+
+    cut = read_take(take_folder(lab))
+    assert cut.header.status == "recording" and 8 <= len(cut.pairs) < 25
+    for pair in cut.pairs:
+        for role in ROLES:
+            cut.raw(pair, role)
+    kept = {path: path.read_bytes() for path in cut.folder.glob("raw/*/*.tif")}
+
+    told = exlcap(lab, "verify", "plaza")
+    assert told.returncode == 1 and f"lacks {25 - len(cut.pairs)} pairs" in told.stdout, told.stdout
+
+    done = exlcap(lab, "shoot", "--scene", "plaza", "--resume")
+    assert done.returncode == 0, done.stderr
+    whole = read_take(take_folder(lab))
+    assert whole.header.status == "complete" and whole.missing() == {} and len(whole.pairs) == 50
+    assert whole.pairs[: len(cut.pairs)] == cut.pairs
+    assert {path: path.read_bytes() for path in kept} == kept, "a frame was written again"
+    assert not list(whole.folder.glob("raw/*/.*.tmp"))
+    assert exlcap(lab, "verify", "plaza").returncode == 0
+    truth = {image.file_name for image in read_coco(lab.simulated / "plaza" / "take-001.json")}
+    assert truth == {f"{whole.pair_id(pair)}.png" for pair in whole.pairs}
+
+
+def test_a_new_take_tells_of_the_one_left_unfinished(lab, exlcap, exlcap_line):
+    process = start(exlcap_line, lab, 25)
+    wait_for_pairs(take_folder(lab), 2)
+    process.kill()
+    process.communicate()
+    done = exlcap(lab, "shoot", "--scene", "plaza", "--schedule", "1", "--pairs", "1")
+    assert done.returncode == 0
+    (line,) = [line for line in done.stderr.splitlines() if "unfinished" in line]
+    assert "plaza take-001" in line and "exlcap shoot --scene plaza --resume" in line
+    assert read_take(take_folder(lab, 2)).header.status == "complete"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
+def test_ctrl_c_ends_after_the_pair_in_flight(lab, exlcap, exlcap_line):
+    process = start(exlcap_line, lab, 40)
+    wait_for_pairs(take_folder(lab), 3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    take = read_take(take_folder(lab))
+    assert process.returncode == 130, err
+    assert take.header.status == "stopped" and take.header.reason == "stopped by the operator"
+    assert f"{len(take.pairs)} pairs whole" in out
+    assert "finish it with: exlcap shoot --scene plaza --resume" in out
+    assert "Traceback" not in err
+    listed = {frame.file for pair in take.pairs for frame in (pair.well, pair.low)}
+    assert listed == {path.relative_to(take.folder).as_posix() for path in take.folder.glob("raw/*/*.tif")}
+
+
+def stopped_take(lab, monkeypatch, at=2):
+    """A take whose dark camera was unplugged after `at` pairs."""
+    from exlcap.capture.pylon_camera import PylonCamera
+
+    pulse, fired = PylonCamera.pulse, []
+
+    def unplugged(camera):
+        if camera.info.serial == "0815-0001":
+            fired.append(camera)
+            if len(fired) == at + 2:
+                camera.device.FirePnPCallback.Execute()
+        pulse(camera)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PylonCamera, "pulse", unplugged)
+        run_take(lab, ask())
+
+
+def test_unplugging_ends_the_take_cleanly_and_resume_goes_on(lab, monkeypatch):
+    with pytest.raises(ExlcapError, match="low camera 0815-0001 was unplugged") as error:
+        stopped_take(lab, monkeypatch)
+    assert "2 pairs are whole" in error.value.hint and "--resume" in error.value.hint
+    take = read_take(take_folder(lab))
+    assert take.header.status == "stopped" and len(take.pairs) == 2
+    whole = run_take(lab, Request("plaza", resume=True)).take
+    assert whole.header.status == "complete" and whole.missing() == {} and whole.pairs[:2] == take.pairs
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        (("gain_db = 3.4 ", "gain_db = 6.0 "), {}, r"low\.gain_db was 3\.4, is 6\.0"),
+        (("black_level_dn = 60", "black_level_dn = 64"), {}, r"sensor\.black_level_dn was 60, is 64"),
+        (None, {"schedule": "1,2"}, "schedule was 1,4, asked 1,2"),
+        (None, {"pairs": 9}, "pairs per step was 3, asked 9"),
+        (None, {"gain_db": 3.0}, r"base gain \(dB\) was 0\.0, asked 3\.0"),
+    ],
+)
+def test_resume_with_another_rig_or_schedule_is_refused(lab, monkeypatch, change, options, says):
+    with pytest.raises(ExlcapError):
+        stopped_take(lab, monkeypatch)
+    if change:
+        rig = lab.root / "rig.toml"
+        assert change[0] in rig.read_text()
+        rig.write_text(rig.read_text().replace(*change))
+    with pytest.raises(Refused, match=says):
+        run_take(type(lab)(lab.root), Request("plaza", resume=True, **options))
+
+
+def test_resume_does_not_mind_other_scenes_of_the_rig(lab, monkeypatch):
+    with pytest.raises(ExlcapError):
+        stopped_take(lab, monkeypatch)
+    rig = lab.root / "rig.toml"
+    rig.write_text(rig.read_text() + "[scenes.quay]\nexposure_us = 900.0\ngain_db = 1.0\n")
+    assert run_take(type(lab)(lab.root), Request("plaza", resume=True)).take.missing() == {}
+
+
+def test_a_full_disk_ends_the_take_with_every_listed_pair_whole(tmp_path, changed_lab, exlcap, monkeypatch):
+    lab = changed_lab({})
+    disk = lab.root / "scenes"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted only by root")
+    try:
+        with pytest.raises(ExlcapError, match="the disk is full") as error:
+            run_take(lab, ask(pairs=20))
+        take = read_take(take_folder(lab))
+        assert 0 < len(take.pairs) < 20
+        assert f"{len(take.pairs)} pairs are whole" in error.value.hint
+        assert take.header.status == "stopped" and "the disk is full" in take.header.reason
+        for pair in take.pairs:
+            for role in ROLES:
+                take.raw(pair, role)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_disk_error_ends_the_take_with_every_listed_pair_whole(lab, monkeypatch):
+    """The same without root: the fifth frame finds no room."""
+    from exlcap import take as take_module
+
+    write, written = take_module.write_atomic, []
+
+    def full(path, data):
+        if path.suffix == ".tif":
+            written.append(path)
+            if len(written) >= 5:
+                raise OSError(28, "No space left on device", str(path))
+        write(path, data)
+
+    monkeypatch.setattr(take_module, "write_atomic", full)
+    with pytest.raises(ExlcapError, match="the disk is full") as error:
+        run_take(lab, ask())
+    take = read_take(take_folder(lab))
+    assert len(take.pairs) == 2 and take.header.status == "stopped"
+    assert "2 pairs are whole" in error.value.hint
