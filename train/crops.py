@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from exlcap.errors import ExlcapError
 from exlcap.labels import Box
-from exlcap.train.pairs import Figure, Rgb8, read_image
+from exlcap.train.pairs import REBUILD, Figure, Rgb8, read_image
 
 MARGIN = 1.5
 """Side of what is kept over side of the crop: room for rotation, scale and shift."""
@@ -94,13 +95,19 @@ def crop_people(folder: Path, figures: Sequence[Figure], size: tuple[int, int], 
 
 
 def cut(image: Rgb8, figure: Figure, size: tuple[int, int], box_scale: float) -> Crop:
-    """Cut one person out of an image, uint8 (H, W, 3)."""
+    """Cut one person out of an image, uint8 (H, W, 3). Raises ExlcapError for a box outside the image."""
     plain = plain_matrix(figure.box, size, box_scale)
     kept = (round(size[0] * MARGIN), round(size[1] * MARGIN))
     centre = (np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) - plain[:2, 2]) / plain[0, 0]
     # whole pixels, so that area averaging starts at pixel edges; the matrix below is exact for them
     width, height = (max(1, round(side / plain[0, 0])) for side in (kept[1], kept[0]))
     left, top = round(centre[0] - (width - 1) / 2), round(centre[1] - (height - 1) / 2)
+    if left >= image.shape[1] or top >= image.shape[0] or left + width <= 0 or top + height <= 0:
+        raise ExlcapError(
+            f"{figure.file}: the box of person {figure.person_id} lies outside the image of "
+            f"{image.shape[1]}x{image.shape[0]} pixels",
+            REBUILD,
+        )
     region = _region(image, left, top, width, height)
     shrinks = height >= kept[0] and width >= kept[1]
     resized = cv2.resize(region, (kept[1], kept[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -116,8 +123,6 @@ def _region(image: Rgb8, left: int, top: int, width: int, height: int) -> Pixels
     inner = image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
     if inner.shape[:2] == (height, width):
         return inner.astype(np.float32)
-    if inner.size == 0:
-        raise ValueError(f"the box of a person lies outside its image of {image.shape[1]}x{image.shape[0]} pixels")
     region = np.empty((height, width, 3), np.float32)
     region[:] = inner.mean((0, 1))
     y, x = max(0, -top), max(0, -left)

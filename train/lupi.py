@@ -17,8 +17,8 @@ def lupi_loss(low: Sequence[Tensor], well: Sequence[Tensor], normalisation: Norm
     """Sum over layers of the distance of Gram matrices, mean over the pairs of the batch; a scalar.
 
     low, well: features of the same people in both lights, one (N, C, H, W) per layer.
-    normalisation: "paper" divides a layer by 4 C^2 (H W)^2, as eq. 3; "relative" by ||G_well||_F^2, which makes the
-    loss independent of the scale of the features.
+    normalisation: "paper" divides a layer by 4 C^2 (H W)^2, as eq. 3; "relative" by the batch's mean ||G_well||_F^2,
+    which makes the loss independent of the scale of the features. (The mean, since a single person's may be near 0.)
     """
     return torch.stack([_layer_loss(a, b.detach(), normalisation) for a, b in zip(low, well, strict=True)]).sum()
 
@@ -33,7 +33,7 @@ def _layer_loss(low: Tensor, well: Tensor, normalisation: Normalisation) -> Tens
     if normalisation == "paper":
         channels, positions = f.shape[1:]
         return (distance / (4 * channels**2 * positions**2)).mean()
-    return (distance / scale.clamp_min(torch.finfo(scale.dtype).tiny)).mean()
+    return distance.mean() / scale.mean().clamp_min(torch.finfo(scale.dtype).tiny)
 
 
 def _gram_distance(f: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ LAYERS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 
 
 
 class Features(NamedTuple):
-    """Feature maps of a batch: conv1's output (stride 2) and those of the four stages (strides 4, 8, 16, 32)."""
+    """Feature maps of a batch: of conv1 with its normalisation and ReLU (stride 2), and of the four stages (4 to 32)."""
 
     conv1: Tensor
     r1: Tensor
@@ -88,7 +88,7 @@ class ResNet(nn.Module):
         block = Bottleneck if depth == 50 else BasicBlock
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = norm(width)
-        self.relu = nn.ReLU(inplace=False)  # conv1's output is kept for LUPI
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         stages: list[nn.Sequential] = []
         inputs = width
@@ -104,8 +104,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Features:
         """(N, 3, H, W) -> features; H and W are multiples of 32."""
-        conv1 = self.conv1(x)
-        r1 = self.layer1(self.maxpool(self.relu(self.bn1(conv1))))
+        conv1 = self.relu(self.bn1(self.conv1(x)))
+        r1 = self.layer1(self.maxpool(conv1))
         r2 = self.layer2(r1)
         r3 = self.layer3(r2)
         return Features(conv1, r1, r2, r3, self.layer4(r3))

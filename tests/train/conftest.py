@@ -15,12 +15,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from exlcap.dataset.manifest import Manifest, Parameters, write_manifest
 from exlcap.develop import to_srgb
 from exlcap.joints import JOINTS, SKELETON
 from exlcap.labels import COCO_CATEGORY, Person, coco_annotation
 from exlcap.take import pair_id
+
+settings.register_profile("exlcap", deadline=None)  # the first call of a function pays for imports
+settings.load_profile("exlcap")
 
 WIDTH, HEIGHT = 320, 256
 GAINS_DB = {"LL-N": 6.0, "LL-H": 18.0, "LL-E": 26.0}

@@ -1,0 +1,72 @@
+"""Heat maps hold places to a fraction of a pixel, and mirroring the input mirrors them without a shift."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exlcap.joints import FLIP_INDICES
+from exlcap.train.heatmaps import decode, inside, targets, to_input, to_map
+from exlcap.train.predict import unmirrored
+
+SIZE = (32, 24)
+places = st.tuples(st.floats(-0.4, SIZE[1] - 0.6), st.floats(-0.4, SIZE[0] - 0.6))
+
+
+@given(places, st.floats(1.0, 3.0))
+def test_a_gaussian_map_gives_back_its_centre_anywhere_on_the_map(place: tuple[float, float], sigma: float) -> None:
+    joint = torch.tensor([[place]], dtype=torch.float64)
+    found, height = decode(targets(joint, SIZE, sigma))
+    torch.testing.assert_close(found, joint, atol=0.01, rtol=0)
+    assert 0.7 < float(height) <= 1.0
+
+
+def test_targets_peak_at_one_and_fall_off_as_a_gaussian() -> None:
+    maps = targets(torch.tensor([[[5.0, 7.0]]]), SIZE, sigma=2.0)
+    assert maps.shape == (1, 1, *SIZE)
+    assert float(maps[0, 0, 7, 5]) == 1.0
+    torch.testing.assert_close(maps[0, 0, 7, 7], torch.tensor(-0.5).exp())
+    torch.testing.assert_close(maps[0, 0, 9, 7], torch.tensor(-1.0).exp())
+
+
+def test_a_noisy_map_is_decoded_within_a_pixel_of_its_maximum() -> None:
+    noise = torch.rand((8, 14, *SIZE), generator=torch.Generator().manual_seed(0))
+    found, peak = decode(noise)
+    top = noise.flatten(2).argmax(2)
+    offset = found - torch.stack([top % SIZE[1], top // SIZE[1]], -1)
+    assert offset.abs().max() <= 1.0
+    assert torch.equal(peak, noise.amax((2, 3)))
+
+
+def test_an_empty_map_is_decoded_to_finite_places_with_score_zero() -> None:
+    found, peak = decode(torch.zeros(1, 14, *SIZE))
+    assert torch.isfinite(found).all() and peak.abs().max() == 0
+
+
+@given(places)
+def test_input_and_map_coordinates_are_inverse_and_share_their_outer_edges(place: tuple[float, float]) -> None:
+    point = torch.tensor(place, dtype=torch.float64)
+    torch.testing.assert_close(to_map(to_input(point)), point)
+    assert float(to_input(torch.tensor(-0.5))) == -0.5
+    assert float(to_input(torch.tensor(SIZE[1] - 0.5))) == 4 * SIZE[1] - 0.5
+
+
+def test_maps_of_a_mirrored_person_come_back_exactly_on_those_of_the_person() -> None:
+    joints = to_map(torch.rand((2, 14, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 90)
+    mirrored = joints[:, list(FLIP_INDICES)].clone()
+    mirrored[..., 0] = SIZE[1] - 1 - mirrored[..., 0]
+    torch.testing.assert_close(unmirrored(targets(mirrored, SIZE, 1.5)), targets(joints, SIZE, 1.5))
+
+
+@pytest.mark.parametrize(
+    "x, y, on_map", [(0, 0, True), (-0.6, 3, False), (23.4, 31.4, True), (23.6, 3, False), (3, 31.6, False)]
+)
+def test_a_joint_is_on_the_map_up_to_the_edge_of_its_pixels(x: float, y: float, on_map: bool) -> None:
+    assert bool(inside(torch.tensor([[[x, y]]]), SIZE)) is on_map
+
+
+def test_joints_of_a_wrong_shape_are_refused_with_their_shape() -> None:
+    with pytest.raises(ValueError, match=r"\(14, 2\)"):
+        targets(torch.zeros(14, 2), SIZE, 1.0)

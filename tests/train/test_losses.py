@@ -1,0 +1,117 @@
+"""Pose losses against their equations written out in float64, and their masks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from exlcap.train.config import LossConfig
+from exlcap.train.heatmaps import targets
+from exlcap.train.losses import hardest_mean, joint_losses, masked_mean, pose_losses, probabilities
+
+SIZE = (6, 5)
+SIGMAS = (2.0, 1.5, 1.2, 1.0)
+
+
+def loss_config(kind: str, hard_joints: int = 2, level_weight: float = 0.5) -> LossConfig:
+    return LossConfig(
+        kind=kind, level_sigmas=SIGMAS, refine_sigma=0.9, level_weight=level_weight, hard_joints=hard_joints
+    )
+
+
+@pytest.fixture
+def maps() -> list[Tensor]:
+    """Five sets of maps: four levels and the refined one, for 2 people and 4 joints."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn((2, 4, *SIZE), generator=generator, dtype=torch.float64) for _ in range(5)]
+
+
+JOINTS = torch.tensor(
+    [[[1.2, 2.0], [3.0, 4.4], [0.1, 0.2], [9.0, 2.0]], [[4.0, 1.0], [2.5, 2.5], [1.0, 5.0], [3.3, 0.0]]],
+    dtype=torch.float64,
+)
+LABELLED = torch.tensor([[True, True, False, True], [True, True, True, True]])
+COUNTED = [[0, 1], [0, 1, 2, 3]]  # joint 2 of the first person is not labelled, joint 3 lies off the map
+
+
+def plain_joint_loss(map_: Tensor, joint: Tensor, sigma: float, kind: str) -> float:
+    """One joint's loss, pixel by pixel."""
+    wanted = [
+        [math.exp(-((x - float(joint[0])) ** 2 + (y - float(joint[1])) ** 2) / (2 * sigma**2)) for x in range(SIZE[1])]
+        for y in range(SIZE[0])
+    ]
+    pixels = [(y, x) for y in range(SIZE[0]) for x in range(SIZE[1])]
+    if kind == "mse":
+        return sum((float(map_[y, x]) - wanted[y][x]) ** 2 for y, x in pixels) / len(pixels) / 2
+    total = sum(wanted[y][x] for y, x in pixels)
+    log_sum = math.log(sum(math.exp(float(map_[y, x])) for y, x in pixels))
+    divergence = 0.0
+    for y, x in pixels:
+        share = wanted[y][x] / total
+        divergence += share * (math.log(share) - (float(map_[y, x]) - log_sum))
+    return divergence
+
+
+def plain_pose_loss(maps: list[Tensor], person: int, kind: str, how: LossConfig) -> float:
+    per_level = [
+        [plain_joint_loss(level[person, j], JOINTS[person, j], sigma, kind) for j in COUNTED[person]]
+        for level, sigma in zip(maps, (*SIGMAS, how.refine_sigma), strict=True)
+    ]
+    refined = per_level[4]
+    if kind == "mse":
+        refined = sorted(refined, reverse=True)[: how.hard_joints]
+    return how.level_weight * sum(sum(v) / len(v) for v in per_level[:4]) + sum(refined) / len(refined)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "mse"])
+def test_the_loss_of_each_person_equals_the_equations(maps: list[Tensor], kind: str) -> None:
+    how = loss_config(kind)
+    found = pose_losses(maps[:4], maps[4], JOINTS, LABELLED, how)
+    wanted = [plain_pose_loss(maps, person, kind, how) for person in range(2)]
+    torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "mse"])
+def test_joints_without_label_or_off_the_map_get_no_gradient(maps: list[Tensor], kind: str) -> None:
+    how = loss_config(kind, hard_joints=14)
+    leaves = [m.requires_grad_() for m in maps]
+    pose_losses(leaves[:4], leaves[4], JOINTS, LABELLED, how).sum().backward()
+    for leaf in leaves:
+        moved = leaf.grad.abs().sum((2, 3)) > 0
+        assert moved.tolist() == [[True, True, False, False], [True] * 4]
+
+
+@pytest.mark.parametrize("kind", ["softmax", "mse"])
+def test_gradients_are_right(maps: list[Tensor], kind: str) -> None:
+    how = loss_config(kind)
+    leaf = maps[4].requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: pose_losses(maps[:4], m, JOINTS, LABELLED, how), [leaf])
+
+
+@pytest.mark.parametrize("kind", ["softmax", "mse"])
+def test_perfect_maps_cost_nothing(kind: str) -> None:
+    perfect = targets(JOINTS[1:], SIZE, 0.9)
+    maps = perfect.log() if kind == "softmax" else perfect
+    assert joint_losses(maps, perfect, loss_config(kind)).abs().max() < 1e-9
+
+
+def test_a_person_without_any_counted_joint_costs_nothing(maps: list[Tensor]) -> None:
+    nobody = torch.zeros(2, 4, dtype=torch.bool)
+    for kind in ("softmax", "mse"):
+        assert pose_losses(maps[:4], maps[4], JOINTS, nobody, loss_config(kind)).tolist() == [0.0, 0.0]
+
+
+def test_hard_joint_mining_averages_the_worst_of_the_labelled_joints() -> None:
+    values = torch.tensor([[1.0, 5.0, 3.0, 9.0], [1.0, 2.0, 3.0, 4.0]])
+    mask = torch.tensor([[True, True, True, False], [False, False, True, False]])
+    assert hardest_mean(values, mask, keep=2).tolist() == [4.0, 3.0]
+    assert masked_mean(values, mask).tolist() == [3.0, 3.0]
+
+
+def test_probabilities_are_not_negative_and_sum_to_one_under_softmax(maps: list[Tensor]) -> None:
+    softmax = probabilities(maps[0], loss_config("softmax"))
+    torch.testing.assert_close(softmax.sum((2, 3)), torch.ones(2, 4, dtype=torch.float64))
+    assert probabilities(maps[0], loss_config("mse")).min() == 0
