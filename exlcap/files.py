@@ -12,7 +12,7 @@ from typing import Any
 from exlcap.errors import ExlcapError
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | memoryview) -> None:
     """Write `data` so that `path` holds either its old content or all of the new one, whenever the power goes.
 
     Temporary file in the same folder, fsync, rename, fsync of the folder. A failure leaves no temporary file behind.
@@ -132,7 +132,7 @@ def read_jsonl(path: Path) -> tuple[list[Any], bool]:
     return records, bool(tail)
 
 
-def sha256_bytes(data: bytes) -> str:
+def sha256_bytes(data: bytes | memoryview) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 

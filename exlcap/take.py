@@ -237,8 +237,8 @@ class TakeWriter:
         return Frame(
             file=name,
             sha256=sha256_bytes(data),
-            clipped_share=float(np.mean(raw >= WHITE_DN)),
-            mean_dn=float(raw.mean()),
+            clipped_share=np.count_nonzero(raw >= WHITE_DN) / raw.size,
+            mean_dn=int(raw.sum(dtype=np.uint64)) / raw.size,
             **facts,
         )
 
@@ -256,15 +256,18 @@ class TakeWriter:
         self._write_header()
 
 
-def encode_raw(raw: Raw, about: dict[str, Any]) -> bytes:
-    """A raw frame as an uncompressed 16-bit TIFF whose ImageDescription holds `about` as JSON."""
+def encode_raw(raw: Raw, about: dict[str, Any]) -> memoryview:
+    """A raw frame as an uncompressed 16-bit TIFF whose ImageDescription holds `about` as JSON.
+
+    A view of the bytes: a copy of a full frame would cost more than all the rest of writing it.
+    """
     import tifffile
 
     if raw.dtype != np.uint16 or raw.ndim != 2:
         raise ValueError(f"a raw frame is uint16 of shape (H, W), got {raw.dtype} {raw.shape}")
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, raw, photometric="minisblack", description=json.dumps(about), metadata=None)
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def read_raw(path: Path) -> Raw:
