@@ -12,8 +12,8 @@ from typing import Any
 
 from exlcap.alignment import Alignment
 from exlcap.dataset.manifest import TEST_SPLITS, PairEntry
-from exlcap.dataset.split import lighting_split
 from exlcap.labels import COCO_CATEGORY, PairLabels, Person, coco_annotation, inside
+from exlcap.lighting import lighting_split
 from exlcap.rig import ROLES, Role
 
 

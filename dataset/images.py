@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from exlcap.alignment import Alignment
-from exlcap.develop import Development, Linear, Rgb8, develop, to_srgb
+from exlcap.develop import Development, Rgb8, cropped, develop, low_on_well, to_srgb
 from exlcap.files import sha256_bytes, write_atomic
 from exlcap.take import Raw
 
@@ -32,24 +30,6 @@ def well_image(raw: Raw, how: Development, alignment: Alignment) -> Rgb8:
 def low_image(raw: Raw, how: Development, alignment: Alignment) -> Rgb8:
     """Dark frame laid onto the bright one in linear light, cropped to the common area: uint8 (H, W, 3) sRGB."""
     return to_srgb(low_on_well(develop(raw, how), alignment))
-
-
-def low_on_well(linear: Linear, alignment: Alignment) -> Linear:
-    """A developed dark frame warped onto the bright one and cropped to the common area, float32 (H, W, 3)."""
-    import cv2
-
-    x, y, width, height = alignment.crop
-    shift = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
-    warped: Linear = cv2.warpPerspective(
-        linear, shift @ alignment.low_to_well, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return warped
-
-
-def cropped(linear: Linear, alignment: Alignment) -> Linear:
-    """The common area of a developed bright frame."""
-    x, y, width, height = alignment.crop
-    return linear[y : y + height, x : x + width]
 
 
 def write_png(path: Path, picture: Rgb8) -> Image:

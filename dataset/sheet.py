@@ -10,10 +10,10 @@ import numpy as np
 
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.build import Item
-from exlcap.dataset.images import cropped, low_on_well, write_png
-from exlcap.dataset.split import lighting_split
-from exlcap.develop import Development, Rgb8, amplified, develop, to_srgb
+from exlcap.dataset.images import write_png
+from exlcap.develop import Development, Rgb8, amplified, cropped, develop, low_on_well, to_srgb
 from exlcap.drawing import caption, draw_people
+from exlcap.lighting import lighting_split
 
 ROWS = 5
 TILE_WIDTH = 640

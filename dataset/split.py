@@ -1,4 +1,4 @@
-"""Splits: scenes into train, val and test; test pairs into the paper's lighting levels."""
+"""Splits: scenes into train, val and test."""
 
 from __future__ import annotations
 
@@ -8,21 +8,8 @@ import numpy as np
 
 from exlcap.errors import ExlcapError
 
-HARD_FROM_DB = 15.0
-EXTREME_FROM_DB = 24.0
 TEST_SHARE = 0.2
 VAL_SHARE = 0.1
-
-
-def lighting_split(well_gain_db: float) -> str:
-    """The low-light test split of a pair by its well-lit gain: LL-N < 15 dB <= LL-H < 24 dB <= LL-E (ExLPose).
-
-    >>> [lighting_split(g) for g in (14.9, 15.0, 23.98, 24.06)]
-    ['LL-N', 'LL-H', 'LL-H', 'LL-E']
-    """
-    if well_gain_db < HARD_FROM_DB:
-        return "LL-N"
-    return "LL-H" if well_gain_db < EXTREME_FROM_DB else "LL-E"
 
 
 def split_scenes(

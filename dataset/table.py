@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from exlcap.dataset.manifest import TEST_SPLITS, Manifest, PairEntry
-from exlcap.dataset.split import lighting_split
+from exlcap.lighting import lighting_split
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from exlcap.rig import WHITE_DN
+
+if TYPE_CHECKING:
+    from exlcap.alignment import Alignment
 
 Linear = npt.NDArray[np.float32]
 Rgb8 = npt.NDArray[np.uint8]
@@ -64,3 +68,21 @@ def amplified(linear: Linear, mean: float = 0.4) -> Linear:
     """Dark linear light scaled to a mean level for the eye (a black picture stays black)."""
     level = float(np.clip(linear, 0, 1).mean())
     return linear * np.float32(mean / level) if level > 0 else linear
+
+
+def low_on_well(linear: Linear, alignment: Alignment) -> Linear:
+    """A developed dark frame warped onto the bright one and cropped to the common area, float32 (H, W, 3)."""
+    import cv2
+
+    x, y, width, height = alignment.crop
+    shift = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
+    warped: Linear = cv2.warpPerspective(
+        linear, shift @ alignment.low_to_well, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return warped
+
+
+def cropped(linear: Linear, alignment: Alignment) -> Linear:
+    """The common area of a developed bright frame."""
+    x, y, width, height = alignment.crop
+    return linear[y : y + height, x : x + width]

@@ -16,11 +16,11 @@ from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand import read_hand_labels
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.build import build, collect
-from exlcap.dataset.images import low_on_well, write_png
+from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest
 from exlcap.dataset.sheet import choose
 from exlcap.dataset.table import as_text, table1
-from exlcap.develop import Development, develop, to_srgb
+from exlcap.develop import Development, develop, low_on_well, to_srgb
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
 from exlcap.labels import read_labels, write_labels

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.dataset.split import lighting_split, split_scenes
+from exlcap.dataset.split import split_scenes
 from exlcap.errors import ExlcapError
+from exlcap.lighting import lighting_split
 
 GAINS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=4), st.floats(0, 17.2), min_size=1, max_size=40)
 
