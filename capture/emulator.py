@@ -36,7 +36,7 @@ class EmulatedView:
 
     def __init__(self, workspace: Workspace, cameras: Mapping[Role, PylonCamera], scene: str | None, take: int) -> None:
         self._cameras = cameras
-        self._rig = _resolved(workspace.rig, workspace.root)
+        self._rig = resolved(workspace.rig, workspace.root)
         self._scene = scene or REFERENCE
         self._take = take
         self._reference = scene is None
@@ -98,7 +98,7 @@ class EmulatedView:
         write_json(self._truth_path, truth_coco(people, size))
 
 
-def _resolved(rig: Rig, root: Path) -> Rig:
+def resolved(rig: Rig, root: Path) -> Rig:
     """The rig with the paths of its photographs made absolute: in rig.toml they are relative to the workspace."""
     if rig.emulator is None:
         raise ExlcapError("rig.toml has no [emulator] table", "make a workspace with `exlcap init --emulated`")

@@ -91,6 +91,7 @@ class PylonCamera:
         self._who = f"{role} camera {self._serial}"
         self._device: Any = None
         self._closed = False
+        self._temperature_c: float | None = None
         try:
             with self._talking("open it"):
                 self._open()
@@ -179,6 +180,7 @@ class PylonCamera:
     def start(self) -> None:
         """Begin grabbing, every frame in order: no strategy that drops frames silently."""
         with self._talking("start grabbing"):
+            self._temperature_c = self._nodes.get("DeviceTemperature")  # the sensor's cannot be read while it streams
             self._device.StartGrabbing(self._pylon.GrabStrategy_OneByOne)
 
     def stop(self) -> None:
@@ -238,13 +240,14 @@ class PylonCamera:
         timestamp = self._chunk(result, "ChunkTimestamp")
         ticks = timestamp or result.TimeStamp or None  # 0 means that the device has none
         return Grab(
-            raw=np.array(result.Array, dtype=np.uint16),
+            raw=np.asarray(result.Array, dtype=np.uint16),  # Array is a copy already
             frame_id=int(result.BlockID),
             host_time_ns=now,
             counter=None if counter is None else int(counter) - FIRST_COUNT,
             device_time_ns=None if ticks is None else int(ticks),
             device_time_source=None if ticks is None else "chunk, exposure start" if timestamp else "grab result",
             chunk=None if exposure is None or gain is None else Setting(exposure_us=exposure, gain_db=gain),
+            temperature_c=self._temperature_c,
         )
 
     def _chunk(self, result: Any, name: str) -> Any:

@@ -57,6 +57,7 @@ def configure(nodes: Nodes, rig: Rig, role: Role) -> Abilities:
     nodes.need("AcquisitionMode", "Continuous")
     nodes.put("AcquisitionFrameRateEnable", False)
     nodes.put("ExposureMode", "Timed")
+    nodes.put("DeviceTemperatureSelector", "FpgaCore")
     for name in NOTED:
         nodes.note(name)
     return Abilities(counts=_set_counter(nodes, rig.sync), chunks=_set_chunks(nodes))

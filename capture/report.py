@@ -31,6 +31,12 @@ class Report:
         """Whether the take ended before it was whole."""
         return self.take.header.status != "complete"
 
+    @property
+    def swapped(self) -> bool:
+        """Whether the dark camera was the brighter one in a step in which it should be darker by far."""
+        levels = [(pair.well.mean_dn, pair.low.mean_dn) for pair in self.take.pairs]
+        return self.take.header.kind == "scene" and any(low > well for well, low in levels)
+
     def data(self) -> dict[str, Any]:
         """As JSON types."""
         header = self.take.header
@@ -43,6 +49,7 @@ class Report:
             "new_pairs": self.new_pairs,
             "orphans": len(self.take.orphans),
             "pairs_per_s": round(self.pairs_per_s, 2),
+            "roles_look_swapped": self.swapped,
             "settings_proof": header.settings_proof,
             "skew": None if self.skew is None else self.skew.data(),
         }
@@ -73,6 +80,8 @@ class Report:
             f"{data['pairs']} pairs whole, {data['orphans']} orphans, {data['pairs_per_s']:.1f} pairs/s while grabbing"
         )
         lines.append(f"skew of the shutters: {skew_text(self.skew)}")
+        if self.swapped:
+            lines.append("the dark camera is brighter than the bright one: are the serials swapped in rig.toml?")
         if self.stopped:
             lines.append(f"finish it with: {self.go_on}")
         return "\n".join(lines)

@@ -22,7 +22,7 @@ from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinish
 from exlcap.capture.schedule import check_limits
 from exlcap.capture.shoot import Session, View, pairing_key, shoot_step
 from exlcap.console import progress, say
-from exlcap.errors import ExlcapError
+from exlcap.errors import ExlcapError, Refused
 from exlcap.rig import ROLES, Rig, Role
 from exlcap.take import TakeHeader, TakeWriter, read_take
 from exlcap.workspace import Workspace
@@ -102,11 +102,18 @@ def _check_space(workspace: Workspace, plan: Plan) -> None:
 
 def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, Camera]) -> TakeWriter:
     """Begin a take by writing its header, or go on with the unfinished one of the plan."""
+    chunks = all(camera.has_chunks for camera in cameras.values())
+    proof: Literal["chunk", "assumed"] = "chunk" if chunks else "assumed"
     if plan.unfinished is not None:
+        if plan.unfinished.header.settings_proof != proof:
+            raise Refused(
+                f"{plan.unfinished.name} says that settings are proved by {plan.unfinished.header.settings_proof!r}, "
+                f"with these cameras it would be {proof!r}",
+                "finish it with the cameras it was begun with, or leave out --resume to shoot a new take",
+            )
         for leftover in (plan.folder / "raw").glob("*/.*.tmp"):  # of the pair that was in flight
             leftover.unlink()
         return TakeWriter.resume(plan.unfinished)
-    chunks = all(camera.has_chunks for camera in cameras.values())
     header = TakeHeader(
         kind=request.kind,
         scene=request.scene or REFERENCE,
@@ -117,7 +124,7 @@ def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, C
         steps=plan.steps,
         pairs_per_step=plan.pairs_per_step,
         sync_mode=rig.sync.mode,
-        settings_proof="chunk" if chunks else "assumed",
+        settings_proof=proof,
         cameras={role: cameras[role].info for role in ROLES},
         versions={"exlcap": __version__, "pypylon": version("pypylon")},
     )

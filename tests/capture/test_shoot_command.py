@@ -181,6 +181,24 @@ def test_a_rig_that_cannot_shoot_is_told(changed_lab, exlcap, changes, says):
     assert not lab.scene("plaza").exists()
 
 
+def test_cameras_in_each_others_roles_are_noticed(changed_lab):
+    """Their pictures are swapped by swapping what the emulated sensors do: no light for the bright one."""
+    right = run_take(changed_lab({}), ask(pairs=1))
+    assert not right.swapped and "swapped" not in right.text()
+    dark = {"gain_db = 3.4 ": "gain_db = 40.0 ", "nd_transmittance = 0.01": "nd_transmittance = 0.9"}
+    wrong = run_take(changed_lab(dark), ask(pairs=1, exposure_us=100.0))
+    assert wrong.swapped and "are the serials swapped in rig.toml?" in wrong.text()
+
+
+def test_photographs_are_looked_for_beside_rig_toml(lab):
+    from exlcap.capture.emulator import resolved
+
+    emulator = lab.rig.emulator.model_copy(update={"photos": "pictures", "labels": "pictures/coco.json"})
+    rig = resolved(lab.rig.model_copy(update={"emulator": emulator}), lab.root)
+    assert rig.emulator.photos == str(lab.root.resolve() / "pictures")
+    assert rig.emulator.labels == str(lab.root.resolve() / "pictures" / "coco.json")
+
+
 def test_software_triggers_on_real_cameras_must_be_asked_for(lab):
     real = lab.rig.model_copy(update={"emulator": None})
     with pytest.raises(ExlcapError, match=r"0\.5 to 1 ms apart"):
