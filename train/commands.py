@@ -10,6 +10,7 @@ from exlcap.cli import workspace_of
 from exlcap.console import json_option, progress, result, say
 from exlcap.errors import ExlcapError
 
+PRESETS = ("paper", "small")
 METHODS = ("ours", "lsbn", "lupi", "baseline-all", "baseline-low", "baseline-well")
 
 
@@ -19,7 +20,7 @@ METHODS = ("ours", "lsbn", "lupi", "baseline-all", "baseline-low", "baseline-wel
 @click.option(
     "--preset",
     "preset_name",
-    type=click.Choice(["paper", "small"]),
+    type=click.Choice(PRESETS),
     help="Settings to begin with: the paper's network, or a small one for two CPU cores [default: paper].",
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file over the preset.")

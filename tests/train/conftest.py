@@ -45,6 +45,7 @@ def stick_figures(
     workspace: Path, name: str = "sticks", train: int = 6, val: int = 2, test: int = 3, seed: int = 0
 ) -> Path:
     """Write datasets/<name> with this many pairs per split (`test`: per low-light split); returns its folder."""
+    workspace.mkdir(exist_ok=True)
     (workspace / "rig.toml").touch()
     folder = workspace / "datasets" / name
     for light in ("well", "low"):
@@ -137,3 +138,24 @@ def _pose(rng: np.random.Generator) -> np.ndarray:
 
 def _step(start: tuple[float, float], angle: float, length: float) -> tuple[float, float]:
     return start[0] + length * np.sin(angle), start[1] + length * np.cos(angle)
+
+
+TINY = """
+[model]
+height = 64
+width = 64
+base_channels = 8
+head_channels = 8
+[optim]
+batch = 4
+epochs = 2
+validate_every = 1
+"""
+
+
+@pytest.fixture
+def tiny_toml(tmp_path: Path) -> Path:
+    """A config file that makes the small preset train in a second or two."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path

@@ -1,0 +1,117 @@
+"""Batches: reproducible from (seed, epoch, index), lightings scaled as the paper says, joints under the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exlcap.joints import FLIP_INDICES
+from exlcap.train.batches import MEAN, STD, PairCrop, epoch_batches, normalised, scaled, train_batch
+from exlcap.train.config import Config
+from exlcap.train.prepare import new_config, read_data
+
+
+@pytest.fixture
+def config() -> Config:
+    return new_config("small", None, {"data": "sticks", "optim": {"batch": 4}})
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, write_stick_figures: Callable[..., Path], config: Config) -> Sequence[PairCrop]:
+    return read_data(write_stick_figures(tmp_path, train=6, val=0, test=0), config).train
+
+
+def changed(config: Config, **augment: object) -> Config:
+    return config.model_copy(update={"augment": config.augment.model_copy(update=augment)})
+
+
+def unchanged(config: Config) -> Config:
+    return changed(config, flip=False, rotation_deg=0.0, scale=0.0, shift=0.0, brightness=0.0, colour=0.0)
+
+
+def test_an_epoch_is_the_same_again_and_the_next_is_not(pairs: Sequence[PairCrop], config: Config) -> None:
+    first, again, other = (torch.cat([b.images for b in epoch_batches(pairs, config, e)]) for e in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_person_s_change_depends_on_its_index_and_not_on_its_batch(pairs: Sequence[PairCrop], config: Config) -> None:
+    alone = train_batch([(2, pairs[2])], config, epoch=5)
+    among = train_batch([(0, pairs[0]), (2, pairs[2])], config, epoch=5)
+    assert torch.equal(alone.images[0], among.images[1])
+    assert torch.equal(alone.joints, among.joints[[1, 3]])
+
+
+def test_everybody_comes_once_an_epoch_in_batches_of_nearly_equal_size(
+    pairs: Sequence[PairCrop], config: Config
+) -> None:
+    still = unchanged(config)
+    batches = list(epoch_batches(pairs, still, epoch=3))
+    sizes = [batch.n_low for batch in batches]
+    assert sum(sizes) == len(pairs) and max(sizes) - min(sizes) <= 1
+    places = torch.cat([batch.joints[: batch.n_low] for batch in batches]).flatten(1)
+    assert len(torch.unique(places, dim=0)) == len(pairs)
+
+
+def test_dark_images_come_first_and_the_bright_ones_show_the_same_people(
+    pairs: Sequence[PairCrop], config: Config
+) -> None:
+    for batch in epoch_batches(pairs, config, epoch=0):
+        assert len(batch.images) == 2 * batch.n_low
+        torch.testing.assert_close(batch.joints[: batch.n_low], batch.joints[batch.n_low :])
+
+
+@pytest.mark.parametrize("method, dark, bright", [("baseline-low", 1, 0), ("baseline-well", 0, 1), ("lsbn", 1, 1)])
+def test_a_baseline_sees_its_own_lighting_only(
+    pairs: Sequence[PairCrop], config: Config, method: str, dark: int, bright: int
+) -> None:
+    batch = train_batch([(0, pairs[0])], config.model_copy(update={"method": method}), epoch=0)
+    assert (batch.n_low, len(batch.images) - batch.n_low) == (dark, bright)
+
+
+def test_a_flip_mirrors_the_image_and_swaps_left_and_right(pairs: Sequence[PairCrop], config: Config) -> None:
+    still, flips = unchanged(config), changed(unchanged(config), flip=True)
+    flipped = 0
+    for epoch in range(8):
+        plain, drawn = (train_batch([(0, pairs[0])], how, epoch) for how in (still, flips))
+        if torch.equal(plain.joints, drawn.joints):
+            continue
+        flipped += 1
+        torch.testing.assert_close(drawn.images, plain.images.flip(3), atol=0.02, rtol=0)
+        mirrored = plain.joints[:, list(FLIP_INDICES)]
+        width = config.model.width // 4
+        torch.testing.assert_close(drawn.joints[..., 0], width - 1 - mirrored[..., 0], atol=1e-3, rtol=0)
+        torch.testing.assert_close(drawn.joints[..., 1], mirrored[..., 1], atol=1e-3, rtol=0)
+    assert 0 < flipped < 8
+
+
+def test_joints_that_are_not_labelled_are_masked(pairs: Sequence[PairCrop], config: Config) -> None:
+    pairs[0].low.figure.keypoints[3, 2] = 0
+    batch = train_batch([(0, pairs[0])], unchanged(config), epoch=0)
+    assert batch.labelled[0].tolist() == [i != 3 for i in range(14)]
+    assert batch.labelled[1].all()
+
+
+def test_each_channel_of_a_dark_image_is_scaled_to_mean_0_4() -> None:
+    dark = np.random.default_rng(0).integers(0, 5, (32, 24, 3)).astype(np.uint8) * np.array([1, 2, 9], np.uint8)
+    torch.testing.assert_close(scaled(dark, "low").mean((1, 2)), torch.full((3,), 0.4))
+
+
+def test_a_bright_image_is_left_as_it_is() -> None:
+    bright = np.random.default_rng(0).integers(0, 256, (32, 24, 3)).astype(np.uint8)
+    torch.testing.assert_close(scaled(bright, "well"), torch.from_numpy(bright).permute(2, 0, 1) / 255)
+
+
+def test_a_black_image_stays_black_and_finite() -> None:
+    black = scaled(np.zeros((32, 24, 3), np.uint8), "low")
+    assert black.abs().max() == 0
+
+
+def test_both_lightings_are_normalised_alike() -> None:
+    grey = torch.full((2, 3, 4, 4), 0.5)
+    wanted = [(0.5 - mean) / std for mean, std in zip(MEAN, STD, strict=True)]
+    torch.testing.assert_close(normalised(grey)[:, :, 0, 0], torch.tensor([wanted, wanted]))

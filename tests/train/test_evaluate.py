@@ -1,0 +1,121 @@
+"""AP is pycocotools' with our sigmas and areas; perfect heat maps reach 100 all the way through the crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exlcap.joints import FLIP_INDICES, OKS_SIGMAS
+from exlcap.train import predict as predict_module
+from exlcap.train.batches import plain_inputs
+from exlcap.train.config import Config
+from exlcap.train.crops import Crop, crop_people
+from exlcap.train.evaluate import Scores, score_split
+from exlcap.train.heatmaps import targets, to_map
+from exlcap.train.model import Output
+from exlcap.train.pairs import Split, read_split
+from exlcap.train.predict import Predictions, predict
+from exlcap.train.prepare import new_config
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_stick_figures: Callable[..., Path]) -> Path:
+    return write_stick_figures(tmp_path, train=1, val=4, test=4)
+
+
+@pytest.fixture
+def split(folder: Path) -> Split:
+    found = read_split(folder, "test_WL")
+    assert found is not None
+    return found
+
+
+def truth(split: Split) -> np.ndarray:
+    return np.stack([figure.keypoints[:, :2] for figure in split.figures])
+
+
+def scored(split: Split, joints: np.ndarray) -> Scores:
+    found = score_split(split, Predictions(joints, np.ones(joints.shape[:2])))
+    assert found is not None
+    return found
+
+
+def test_perfect_predictions_score_100(split: Split) -> None:
+    found = scored(split, truth(split))
+    assert (found.ap, found.ap50, found.ap75, found.ar) == (100, 100, 100, 100)
+    assert (found.images, found.people) == (12, len(split.figures))
+
+
+def test_predictions_beside_every_person_score_0(split: Split) -> None:
+    assert scored(split, truth(split) + 500).ap == 0
+
+
+def test_ap_follows_oks_with_our_sigmas_and_areas(split: Split) -> None:
+    """Every joint is moved so that OKS is 0.72 by its definition: AP counts the thresholds .50 to .70, 5 of 10."""
+    joints = truth(split)
+    for i, figure in enumerate(split.figures):
+        area = figure.box[2] * figure.box[3] * 0.53
+        joints[i, :, 0] += np.sqrt(-np.log(0.72) * 2 * area * (2 * np.array(OKS_SIGMAS)) ** 2)
+    found = scored(split, joints)
+    assert found.ap == pytest.approx(50) and found.ap50 == pytest.approx(100) and found.ap75 == 0
+
+
+def test_a_split_without_people_has_no_score() -> None:
+    nobody = Split("test_WL", {"images": [], "annotations": [], "categories": []}, ())
+    assert score_split(nobody, Predictions(np.zeros((0, 14, 2)), np.zeros((0, 14)))) is None
+
+
+def test_scoring_leaves_the_split_as_it_was(split: Split) -> None:
+    before = [set(annotation) for annotation in split.coco["annotations"]]
+    scored(split, truth(split))
+    assert [set(annotation) for annotation in split.coco["annotations"]] == before
+
+
+class Oracle(nn.Module):
+    """Stands for a network that answers with perfect heat maps: of the crops in order, then of their mirror images."""
+
+    def __init__(self, crops: list[Crop], config: Config, batch: int) -> None:
+        super().__init__()
+        self.anything = nn.Parameter(torch.zeros(1))
+        size = (config.model.height, config.model.width)
+        map_size = (size[0] // 4, size[1] // 4)
+        self.answers: list[tuple[Tensor, Tensor]] = []
+        for light in ("well", "low"):
+            chosen = [crop for crop in crops if crop.figure.light == light]
+            for start in range(0, len(chosen), batch):
+                part = chosen[start : start + batch]
+                images, matrices = plain_inputs(part, size)
+                points = np.stack([crop.figure.keypoints[:, :2] for crop in part])
+                placed = np.einsum("nij,nkj->nki", matrices[:, :2, :2], points) + matrices[:, None, :2, 2]
+                joints = to_map(torch.from_numpy(placed))
+                mirrored = joints[:, list(FLIP_INDICES)].clone()
+                mirrored[..., 0] = map_size[1] - 1 - mirrored[..., 0]
+                self.answers += [(images, joints), (images.flip(3), mirrored)]
+        self.map_size = map_size
+
+    def forward(self, images: Tensor, n_low: int) -> Output:
+        expected, joints = self.answers.pop(0)
+        torch.testing.assert_close(images, expected)
+        return Output([], targets(joints, self.map_size, 1.4).clamp_min(1e-30).log(), None)  # type: ignore[arg-type]
+
+
+def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = read_split(folder, "val")  # both lightings
+    assert split is not None
+    config = new_config("small", None, {"data": "sticks"})
+    crops = crop_people(folder, split.figures, (config.model.height, config.model.width), config.box_scale)
+    monkeypatch.setattr(predict_module, "BATCH", 3)
+    oracle = Oracle(crops, config, batch=3)
+    found = predict(oracle, crops, config, flip=True)  # type: ignore[arg-type]
+    assert oracle.answers == []
+    error_px = found.joints - truth(split)
+    assert np.abs(error_px.mean((0, 1))).max() < 0.05
+    assert np.abs(error_px).max() < 0.1
+    assert scored(split, found.joints).ap == 100
