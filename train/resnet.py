@@ -17,7 +17,7 @@ LAYERS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 
 
 
 class Features(NamedTuple):
-    """Feature maps of a batch: of conv1 with its normalisation and ReLU (stride 2), and of the four stages (4 to 32)."""
+    """Feature maps of a batch: conv1 with its normalisation and ReLU (stride 2), and the four stages (4 to 32)."""
 
     conv1: Tensor
     r1: Tensor
