@@ -185,7 +185,7 @@ class PylonCamera:
 
     def stop(self) -> None:
         """End grabbing. Harmless when not grabbing or the device is gone."""
-        if self._device is not None and self._device.IsGrabbing():
+        if self._device is not None and self._device.IsGrabbing() and not self._gone():
             with self._talking("stop grabbing"):
                 self._device.StopGrabbing()
 

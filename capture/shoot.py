@@ -53,7 +53,10 @@ class Session:
 
 @dataclass
 class StepWork:
-    """What is left to do in a step. next_index: the next pulse, counting all pulses of the step from 0."""
+    """What is left to do in a step.
+
+    next_index: the next pulse, counting all pulses of the step from 0. failures: pulses in a row without a pair.
+    """
 
     step: Step
     missing: int
@@ -179,25 +182,20 @@ class _Stretch:
         return [*outcomes, missing]
 
     def _collect(self) -> None:
-        """Take frames as pulses from outside make them."""
-        first: int | None = None
+        """Take frames as pulses from outside make them, always from the camera that is behind."""
+        newest: dict[Role, int] = dict.fromkeys(ROLES, -1)
         while self._wanted() and not self._pairer.broken:
-            outcomes: list[Outcome] = []
-            for role in ROLES:
-                grab = self._cameras[role].grab(self._timeout_ms)
-                if grab is None:
-                    outcomes += self._pairer.close()
-                    outcomes.append(
-                        Unpaired(role, None, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
-                    )
-                    self._take_in(outcomes)
-                    return
-                if grab.counter is not None:
-                    first = grab.counter if first is None else first
-                    self._guard_until = first + self._session.sync.guard_frames
-                    self._work.next_index = max(self._work.next_index, self._first_index + grab.counter + 1)
-                outcomes += self._pairer.add(role, grab)
-            self._take_in(outcomes)
+            role = min(ROLES, key=lambda role: newest[role])
+            grab = self._cameras[role].grab(self._timeout_ms)
+            if grab is None:
+                reason = f"no frame came within {self._timeout_ms} ms"
+                self._take_in([*self._pairer.close(), Unpaired(role, None, None, time.time_ns(), reason)])
+                return
+            if newest[role] < 0 and grab.counter is not None:
+                self._guard_until = grab.counter + self._session.sync.guard_frames
+            newest[role] = newest[role] + 1 if grab.counter is None else grab.counter
+            self._work.next_index = max(self._work.next_index, self._first_index + newest[role] + 1)
+            self._take_in(self._pairer.add(role, grab))
         self._take_in(self._pairer.close())
 
     def _take_in(self, outcomes: list[Outcome]) -> None:
@@ -214,9 +212,7 @@ class _Stretch:
             elif self._work.missing:
                 self._record(outcome)
         orphans = [outcome for outcome in proven if isinstance(outcome, Unpaired)]
-        if len(orphans) < len(proven):
-            self._work.failures = 0
-        elif orphans:
+        if orphans and len(orphans) == len(proven):
             cause = next((orphan for orphan in orphans if orphan.reason != ALONE), orphans[0])
             self._work.failed(f"{cause.role} camera: {cause.reason}")
 
@@ -240,6 +236,7 @@ class _Stretch:
         shot = Shot(self._work.step, index, match.well, match.low, self._read_back)
         self._session.recorder.pair(shot)
         self._work.missing -= 1
+        self._work.failures = 0
         self._session.recorded(shot)
 
     def _orphan(self, unpaired: Unpaired) -> Orphan:

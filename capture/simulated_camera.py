@@ -20,6 +20,8 @@ from exlcap.rig import Setting
 from exlcap.take import CameraInfo, Raw
 
 FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset"]
+BUFFERS = 16
+"""Frames that wait to be fetched; more are lost."""
 EPOCH_NS = 1_700_000_000_000_000_000
 
 
@@ -64,8 +66,8 @@ class Line:
 class SimulatedCamera:
     """Fulfils the Camera contract, without ever sleeping: a frame that has not come will not come.
 
-    size: (width, height). line: None for software triggers of its own. fires: its `pulse` fires the line; a camera on a
-    line that nobody fires gets a pulse from outside whenever it has no frame to deliver. chunks, counts: whether it has
+    size: (width, height). line: None for software triggers of its own; else its `pulse` fires the line. outside: pulses
+    come on the line by themselves, one each `period_us`, while a frame is waited for. chunks, counts: whether it has
     chunk data and a counter. stale_frames: this many frames after a change are still exposed at the former setting.
     """
 
@@ -183,6 +185,8 @@ class SimulatedCamera:
             self._queue.extend([grab, grab] if fault == "double" else [grab])
         if held is not None:
             self._queue.append(held)
+        while len(self._queue) > BUFFERS:
+            self._queue.pop()
 
     def _expose(self, number: int, counter: int, failed: bool) -> Grab:
         frame_id, self._frame_id = self._frame_id, self._frame_id + 1
@@ -217,8 +221,11 @@ class SimulatedCamera:
 
     def grab(self, timeout_ms: int) -> Grab | None:
         """The next frame in the order of arrival; None when there is none."""
-        if self._outside and self._line is not None and not self._queue:
-            self._line.fire()
+        if self._outside and self._line is not None:
+            for _ in range(max(1, timeout_ms * 1_000_000 // self._period_ns)):
+                if self._queue or self._state != "grabbing":
+                    break
+                self._line.fire()
         if not self._queue:
             self._check()
             return None
