@@ -117,8 +117,8 @@ def report(lab: Path, seconds: dict[str, float]) -> None:
     say(
         f"The whole line ran in {summary['seconds_total']:.0f} s ({stages}).\n"
         f"Alignment against the simulator's truth: worst corner {error_px:.3f} px off.\n"
-        f"A network trained for {TRAIN_MINUTES:g} minutes from scratch on drawn people: its AP is poor and says nothing\n"
-        "about the method; the published numbers took hours of training on real pairs.\n"
+        f"A network trained for {TRAIN_MINUTES:g} minutes from scratch on drawn people: its AP is poor and says\n"
+        "nothing about the method; the published numbers took hours of training on real pairs.\n"
         f"  contact sheet   {data / 'contact_sheet.png'}\n"
         f"  Table 1         {data / 'table1.json'}\n"
         f"  alignment       {workspace.alignments / 'align-001' / 'checkerboard.png'}\n"
