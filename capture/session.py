@@ -54,8 +54,8 @@ def run_take(workspace: Workspace, request: Request) -> Report:
         check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
         pairing_key(rig.sync, cameras)
         _check_space(workspace, plan)
-        writer = open_writer(rig, request, plan, cameras)
         view = _view(workspace, request, plan, cameras)
+        writer = open_writer(rig, request, plan, cameras)
         new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command)
     return Report(
         take=read_take(plan.folder),

@@ -131,6 +131,7 @@ def test_emulated_optics_that_change_are_refused(lab):
     rig.write_text(rig.read_text().replace("rotation_deg = 0.3", "rotation_deg = 0.4"))
     with pytest.raises(ExlcapError, match="are not those of"):
         run_take(type(lab)(lab.root), Request(scene=None))
+    assert not (lab.references / "ref-002").exists()
 
 
 def test_the_result_tells_levels_and_rates(lab, exlcap):
