@@ -30,7 +30,7 @@ def _carried(person: Person, alignment: Alignment) -> Person | None:
     if labelled.any():
         keypoints[labelled, :2] = alignment.map_well_to_low(person.keypoints[labelled, :2])
         keypoints[labelled, 2] = person.keypoints[labelled, 2]
-    return replace(person, keypoints=inside(keypoints, width, height), box=box, origin=CARRIED)
+    return replace(person, keypoints=inside(keypoints, width, height), box=box, origin=CARRIED, before=None)
 
 
 def _carried_box(person: Person, alignment: Alignment) -> tuple[float, float, float, float] | None:

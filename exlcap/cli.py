@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("exlcap.capture.commands", "Re-read takes and check every frame."),
     "align": ("exlcap.align.commands", "Find how the dark image lies on the bright one."),
     "annotate": ("exlcap.annotate.commands", "Label the bright frames and carry the labels to the dark ones."),
+    "review": ("exlcap.annotate.review.commands", "Review labels in FiftyOne and pull decisions back."),
     "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),

@@ -32,7 +32,8 @@ class Person:
     """One person in one frame.
 
     keypoints: float64 (14, 3) of x, y, flag. scores: float64 (14,), 0..1, or None for hand labels. box: x, y, width,
-    height. origin: where the label came from ("hand: labels.json", "carried").
+    height. origin: where the label came from ("hand: labels.json", "carried"). before: keypoints before the first
+    edit in review, None where nobody edited them.
     """
 
     id: str
@@ -42,9 +43,12 @@ class Person:
     scores: npt.NDArray[np.float64] | None = None
     review: Review = "undecided"
     iscrowd: bool = False
+    before: Keypoints | None = None
 
     def __post_init__(self) -> None:
         check_keypoints(self.keypoints)
+        if self.before is not None:
+            check_keypoints(self.before)
         if self.scores is not None and self.scores.shape != (N_JOINTS,):
             raise ValueError(f"scores: expected shape ({N_JOINTS},), got {self.scores.shape}")
         if len(self.box) != 4 or not all(math.isfinite(v) for v in self.box) or self.box[2] < 0 or self.box[3] < 0:
@@ -67,12 +71,13 @@ class Person:
             "scores": None if self.scores is None else self.scores.tolist(),
             "review": self.review,
             "iscrowd": self.iscrowd,
+            "before": None if self.before is None else self.before.ravel().tolist(),
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Person:
         """Inverse of `to_json`. Raises KeyError, TypeError or ValueError on bad content."""
-        scores = data["scores"]
+        scores, before = data["scores"], data.get("before")  # takes labelled before there was a review have no "before"
         return Person(
             id=str(data["id"]),
             keypoints=np.array(data["keypoints"], np.float64).reshape(-1, 3),
@@ -81,6 +86,7 @@ class Person:
             scores=None if scores is None else np.array(scores, np.float64),
             review=data["review"],
             iscrowd=bool(data["iscrowd"]),
+            before=None if before is None else np.array(before, np.float64).reshape(-1, 3),
         )
 
 

@@ -41,7 +41,8 @@ def same(a, b):
 @given(COORDINATES, FLAGS)
 def test_labels_come_back_from_disk_to_the_bit(tmp_path_factory, xy, flags):
     path = tmp_path_factory.mktemp("labels") / "take-001.json"
-    one = person(np.column_stack([xy, flags]), scores=np.linspace(0, 1, 14), review="accepted")
+    before = np.column_stack([xy[::-1], flags])
+    one = person(np.column_stack([xy, flags]), scores=np.linspace(0, 1, 14), review="edited", before=before)
     write_labels(path, TakeLabels("plaza", 1, "align-001", {"plaza-t001-k01-000002": PairLabels((one,), (one,))}))
     back = read_labels(path)
     pair = back.pairs["plaza-t001-k01-000002"]
@@ -49,6 +50,13 @@ def test_labels_come_back_from_disk_to_the_bit(tmp_path_factory, xy, flags):
     assert same(pair.well[0], one)
     assert same(pair.low[0], one)
     assert np.array_equal(pair.well[0].scores, one.scores)
+    assert np.array_equal(pair.well[0].before, before)
+
+
+def test_labels_from_before_there_was_a_review_are_read():
+    data = person().to_json()
+    del data["before"]
+    assert Person.from_json(data).before is None
 
 
 @given(COORDINATES, FLAGS)
@@ -137,6 +145,7 @@ def test_a_damaged_label_file_names_the_place(tmp_path, old, new, message):
         ({"scores": np.zeros(3)}, r"expected shape \(14,\)"),
         ({"box": (0, 0, float("inf"), 1)}, "box"),
         ({"review": "maybe"}, "review"),
+        ({"before": np.zeros((3, 3))}, r"expected shape \(14, 3\), got \(3, 3\)"),
     ],
 )
 def test_a_person_checks_itself(change, message):

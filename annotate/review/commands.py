@@ -1,0 +1,85 @@
+"""``exlcap review`` and ``exlcap review pull``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, result, say
+
+if TYPE_CHECKING:
+    from exlcap.annotate.review.pull import Pulled
+
+
+@click.group("review", invoke_without_command=True)
+@click.option("--scene", help="Only the takes of this scene.")
+@click.pass_context
+def review_command(ctx: click.Context, scene: str | None) -> None:
+    """Review labels in FiftyOne and pull decisions back.
+
+    Opens the App on this machine only (127.0.0.1) at the least certain pair; stop it with Ctrl-C. Drag joints in the
+    tab Annotate of the bright image, tick missing or hidden ones, and accept or reject pairs. Everything is saved as
+    you go; `exlcap review pull` brings it to the labels, also while the App is open.
+
+    \b
+    Example:
+      exlcap review
+      exlcap review --scene plaza
+      exlcap review pull
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from exlcap.annotate.review.app import serve
+    from exlcap.annotate.review.mongo import database, fiftyone_on
+    from exlcap.annotate.review.previews import collect, write_previews
+    from exlcap.annotate.review.pull import pull
+    from exlcap.annotate.review.samples import open_dataset, update_dataset
+
+    workspace = workspace_of(ctx)
+    items = collect(workspace, scene)
+    folder = workspace.root / "review"
+    write_previews(folder / "media", items)
+    with database(folder, share=False) as port:
+        fo = fiftyone_on(folder, port)
+        dataset = open_dataset(fo)
+        pulled = pull(workspace, dataset)
+        if pulled.changes or pulled.problems:
+            say(f"from the last review:\n{told(pulled)}")
+            items = collect(workspace, scene)
+        count = update_dataset(fo, dataset, items, folder / "media", keep=pulled.broken)
+        say(f"{len(items)} pairs to review, {count} of them new or changed")
+        serve(fo, dataset)
+
+
+@review_command.command("pull")
+@json_option
+@click.pass_context
+def pull_command(ctx: click.Context, as_json: bool) -> None:
+    """Bring edits and decisions of the review to the labels.
+
+    The value a label had before its first edit is kept beside it. Can be repeated at any time.
+
+    \b
+    Example:
+      exlcap review pull
+    """
+    from exlcap.annotate.review.mongo import database, fiftyone_on
+    from exlcap.annotate.review.pull import pull
+    from exlcap.annotate.review.samples import open_dataset
+    from exlcap.errors import ExlcapError
+
+    workspace = workspace_of(ctx)
+    folder = workspace.root / "review"
+    if not (folder / "db").is_dir():
+        raise ExlcapError("nothing was reviewed in this workspace yet", "run `exlcap review`")
+    with database(folder, share=True) as port:
+        pulled = pull(workspace, open_dataset(fiftyone_on(folder, port)))
+    result(told(pulled), {"changes": pulled.changes, "problems": pulled.problems}, as_json)
+
+
+def told(pulled: Pulled) -> str:
+    """A pull in words."""
+    lines = [f"  {line}" for line in pulled.changes] + [f"  problem: {line}" for line in pulled.problems]
+    return "\n".join([f"{len(pulled.changes)} people changed, {len(pulled.problems)} problems", *lines])

