@@ -18,6 +18,9 @@ from exlcap.errors import ExlcapError
 from exlcap.files import write_json
 from exlcap.labels import Person, read_coco
 from exlcap.rig import ROLES, Rig, Role
+from exlcap.simulate.optics import true_alignment
+from exlcap.simulate.photos import choose_photo
+from exlcap.simulate.rendering import render_step, truth_coco
 from exlcap.take import Raw, Step, Take, pair_id
 from exlcap.workspace import Workspace
 
@@ -31,7 +34,8 @@ PNG_UNCOMPRESSED = 0
 class EmulatedView:
     """Renders the pulses of a take before two emulated cameras, one stretch of grabbing at a time.
 
-    scene: None for a static reference, which holds nobody and leaves no truth about people.
+    scene: None for a static reference, which holds nobody and leaves no truth about people. Raises ExlcapError when the
+    emulated optics are no longer those of earlier takes, or there are no photographs to show.
     """
 
     def __init__(self, workspace: Workspace, cameras: Mapping[Role, PylonCamera], scene: str | None, take: int) -> None:
@@ -44,12 +48,12 @@ class EmulatedView:
         self._truth_path = workspace.simulated / self._scene / f"take-{take:03d}.json"
         self._shown: list[tuple[int, int, list[tuple[Person, ...]]]] = []
         self._before = _read_truth(self._truth_path)
+        if scene is not None and self._rig.emulator is not None and self._rig.emulator.photos is not None:
+            choose_photo(self._rig.emulator, scene)  # what is wrong with photographs is told before a take is begun
         _write_true_alignment(workspace, self._rig)
 
     def show(self, step: Step, first: int, count: int) -> None:
         """Make the next `count` frames those of pulses `first`, `first` + 1, ... of a step, then from `first` again."""
-        from exlcap.simulate.rendering import render_step
-
         self.clear()
         people: list[tuple[Person, ...]] = []
         pulses = render_step(self._rig, self._scene, self._take, step, first, count, reference=self._reference)
@@ -89,8 +93,6 @@ class EmulatedView:
         return pair_id(self._scene, self._take, k, index)
 
     def _write_truth(self, pulses: list[tuple[int, int]]) -> None:
-        from exlcap.simulate.rendering import truth_coco
-
         if self._reference:
             return
         people = {self._pair_id(k, index): self._people(k, index) for k, index in pulses}
@@ -114,8 +116,6 @@ def _read_truth(path: Path) -> dict[str, tuple[Person, ...]]:
 
 def _write_true_alignment(workspace: Workspace, rig: Rig) -> None:
     """Leave the true alignment beside the truth. Raises ExlcapError when that of another optics is there."""
-    from exlcap.simulate.optics import true_alignment
-
     path, truth = workspace.simulated / "alignment.json", true_alignment(rig)
     if not path.exists():
         write_alignment(path, truth)

@@ -130,9 +130,7 @@ class PylonCamera:
             ) from error
 
     def _lost(self) -> CameraLost:
-        return CameraLost(
-            f"the {self._who} was unplugged", "plug it in again and continue with `exlcap shoot --resume`"
-        )
+        return CameraLost(f"the {self._who} was unplugged", "plug it in again")
 
     def _gone(self) -> bool:
         return self._device is not None and bool(self._device.IsCameraDeviceRemoved())

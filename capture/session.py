@@ -162,10 +162,11 @@ def shoot_plan(
         if not any(work.missing for work in works):
             status, reason = "complete", None
     except (ExlcapError, OSError) as error:
-        reason = error.message if isinstance(error, ExlcapError) else _system_reason(error)
+        problem = error if isinstance(error, ExlcapError) else _from_system(error)
+        reason, whole = problem.message, before + recorder.written
         raise ExlcapError(
             f"{plan.folder.name} ended early: {reason}",
-            f"{before + recorder.written} pairs are whole; mend it, then finish the take with `{go_on}`",
+            f"{problem.hint}; then finish the take, of which {whole} pairs are whole, with `{go_on}`",
         ) from error
     finally:
         with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too
@@ -175,10 +176,11 @@ def shoot_plan(
     return recorder.written, seconds
 
 
-def _system_reason(error: OSError) -> str:
+def _from_system(error: OSError) -> ExlcapError:
+    """What the operating system refused while frames were written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    return f"{error.strerror or error}: {error.filename or 'while writing'}"
+        return ExlcapError("the disk is full", "free some space")
+    return ExlcapError(f"{error.strerror or error}: {error.filename or 'while writing'}", "check the disk")
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class StepWork:
         if self.failures >= FAILURES_IN_A_ROW:
             raise ExlcapError(
                 f"step k = {self.step.k}: {self.failures} pulses in a row gave no pair; the last one: {reason}",
-                "check cables, trigger wiring and USB, then continue with `exlcap shoot --resume`",
+                "check cables, trigger wiring and USB",
             )
 
 

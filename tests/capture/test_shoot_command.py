@@ -200,6 +200,14 @@ def test_photographs_are_looked_for_beside_rig_toml(lab):
     assert rig.emulator.labels == str(lab.root.resolve() / "pictures" / "coco.json")
 
 
+def test_photographs_that_are_not_there_are_told_before_a_take_is_begun(lab, exlcap):
+    rig = lab.root / "rig.toml"
+    rig.write_text(rig.read_text().replace("[emulator]", '[emulator]\nphotos = "none"\nlabels = "none.json"'))
+    done = exlcap(lab, "shoot", "--scene", "plaza")
+    assert done.returncode == 2 and "no folder of photographs" in done.stderr
+    assert not lab.scene("plaza").exists()
+
+
 def test_software_triggers_on_real_cameras_must_be_asked_for(lab):
     real = lab.rig.model_copy(update={"emulator": None})
     with pytest.raises(ExlcapError, match=r"0\.5 to 1 ms apart"):
