@@ -16,8 +16,8 @@ from pathlib import Path
 from exlcap import __version__
 from exlcap.alignment import Alignment, read_alignment
 from exlcap.console import progress, say
-from exlcap.dataset.annotations import annotation_files
-from exlcap.dataset.images import low_image, well_image, write_png
+from exlcap.dataset.annotations import annotation_files, people_of
+from exlcap.dataset.images import encoded, linear_image, write_png
 from exlcap.dataset.manifest import Manifest, PairEntry, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
 from exlcap.develop import Development
@@ -25,6 +25,7 @@ from exlcap.errors import ExlcapError
 from exlcap.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
 from exlcap.labels import PairLabels, read_labels
 from exlcap.records import parse
+from exlcap.rig import ROLES
 from exlcap.take import Pair, Take, read_take
 from exlcap.workspace import Workspace
 
@@ -47,11 +48,12 @@ class Item:
         """Name of the pair."""
         return self.take.pair_id(self.pair)
 
-    def key(self) -> str:
+    def key(self, parameters: Parameters) -> str:
         """SHA-256 of all that its images depend on."""
         sensor = self.take.header.rig.sensor
-        facts = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, sensor.black_level_dn, self.alignment.homography,
-                 self.alignment.mirror, self.alignment.crop)  # fmt: skip
+        alignment = (self.alignment.homography, self.alignment.mirror, self.alignment.crop)
+        frames = (self.pair.well.sha256, self.pair.low.sha256, sensor.black_level_dn)
+        facts = (RECIPE, parameters.warp, parameters.depth, frames, alignment)
         return sha256_bytes(repr(facts).encode())
 
 
@@ -98,10 +100,10 @@ def build(workspace: Workspace, name: str, parameters: Parameters, items: list[I
     building = Manifest(name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits)
     write_manifest(folder, building)
 
-    entries = _build_images(folder, items)
-    labels = {item.pair_id: item.labels for item in items}
+    entries = _build_images(folder, items, parameters)
+    people = {item.pair_id: people_of(item.labels, item.alignment, parameters.warp) for item in items}
     sums, counts = {}, {}
-    for split, content in annotation_files(entries, labels, {i.pair_id: i.alignment for i in items}, splits).items():
+    for split, content in annotation_files(entries, people, splits).items():
         path = folder / "annotations" / f"{split}.json"
         write_json(path, content)
         sums[split] = sha256_file(path)
@@ -121,46 +123,46 @@ def _same_parameters(old: Manifest, parameters: Parameters) -> None:
                               "give the same, or another --name")  # fmt: skip
 
 
-def _build_images(folder: Path, items: list[Item]) -> list[PairEntry]:
+def _build_images(folder: Path, items: list[Item], parameters: Parameters) -> list[PairEntry]:
     """Images of all pairs, made where they are missing or changed; entries in the order of `items`."""
     log = folder / "build.jsonl"
     done = {entry.pair_id: entry for entry in (parse(PairEntry, line, log, "delete it; all images are then built again")
                                                for line in read_jsonl(log)[0])}  # fmt: skip
-    todo = [item for item in items if not _is_built(folder, item, done.get(item.pair_id))]
+    todo = [item for item in items if not _is_built(folder, item, done.get(item.pair_id), parameters)]
     if todo and len(todo) < len(items):
         say(f"{len(items) - len(todo)} of {len(items)} pairs are built already")
     with progress("build", len(todo)) as step:
-        for entry in _in_parallel(folder, todo):
+        for entry in _in_parallel(folder, todo, parameters):
             append_jsonl(log, entry.model_dump(mode="json"))
             done[entry.pair_id] = entry
             step(entry.pair_id)
     return [done[item.pair_id] for item in items]
 
 
-def _is_built(folder: Path, item: Item, entry: PairEntry | None) -> bool:
-    return entry is not None and entry.key == item.key() and all(
+def _is_built(folder: Path, item: Item, entry: PairEntry | None, parameters: Parameters) -> bool:
+    return entry is not None and entry.key == item.key(parameters) and all(
         (folder / "images" / role / f"{item.pair_id}.png").is_file() for role in ("well", "low")
     )  # fmt: skip
 
 
-def _in_parallel(folder: Path, items: list[Item]) -> Iterator[PairEntry]:
+def _in_parallel(folder: Path, items: list[Item], parameters: Parameters) -> Iterator[PairEntry]:
     """Entries in order, made on every core. Threads do: OpenCV and NumPy let go of the interpreter while they work."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
-            yield from pool.map(partial(build_pair, folder), items)
+            yield from pool.map(partial(build_pair, folder, parameters), items)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def build_pair(folder: Path, item: Item) -> PairEntry:
+def build_pair(folder: Path, parameters: Parameters, item: Item) -> PairEntry:
     """Write the two images of a pair and return its entry."""
     take, pair = item.take, item.pair
     how = Development(take.header.rig.sensor.black_level_dn)
     images = {}
-    for role, make in (("well", well_image), ("low", low_image)):
-        picture = make(take.raw(pair, role), how, item.alignment)  # type: ignore[arg-type]
-        images[role] = write_png(folder / "images" / role / f"{item.pair_id}.png", picture)
+    for role in ROLES:
+        linear = linear_image(take.raw(pair, role), role, how, item.alignment, parameters.warp)
+        images[role] = write_png(folder / "images" / role / f"{item.pair_id}.png", encoded(linear, parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)
     return PairEntry(
         pair_id=item.pair_id,
@@ -174,9 +176,10 @@ def build_pair(folder: Path, item: Item) -> PairEntry:
         alignment=item.alignment_name,
         width=item.alignment.crop.width,
         height=item.alignment.crop.height,
+        low_size=item.alignment.low_size if parameters.warp == "none" else None,
         well_sha256=images["well"].sha256,
         low_sha256=images["low"].sha256,
         well_mean_level=images["well"].mean_level,
         low_mean_level=images["low"].mean_level,
-        key=item.key(),
+        key=item.key(parameters),
     )

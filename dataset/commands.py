@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from exlcap.cli import workspace_of
@@ -11,13 +13,33 @@ from exlcap.console import json_option, result, say
 @click.command("build")
 @click.option("--name", default="main", show_default=True, help="Name of the data set.")
 @click.option("--every", default=1, show_default=True, help="Take every n-th pair of a step.")
+@click.option(
+    "--warp",
+    type=click.Choice(["low", "none"]),
+    default="low",
+    show_default=True,
+    help="Lay the dark image onto the bright one, or leave its pixels untouched and map the labels.",
+)
+@click.option(
+    "--depth", type=click.Choice(["8", "16"]), default="8", show_default=True, help="8-bit sRGB, or 16-bit linear."
+)
+@click.option("--licence", default="", help="Terms under which the data set may be used, for its data card.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
 @click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
 @click.option("--val", multiple=True, metavar="SCENE", help="Put this scene into val instead of drawing them.")
 @json_option
 @click.pass_context
 def build_command(
-    ctx: click.Context, name: str, every: int, seed: int, test: tuple[str, ...], val: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    name: str,
+    every: int,
+    warp: Literal["low", "none"],
+    depth: str,
+    licence: str,
+    seed: int,
+    test: tuple[str, ...],
+    val: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Build a data set of aligned, labelled pairs.
 
@@ -30,25 +52,29 @@ def build_command(
       exlcap build --name night --every 50 --test plaza --test alley
     """
     from exlcap.dataset.build import build, collect
+    from exlcap.dataset.card import data_card
     from exlcap.dataset.manifest import Parameters
     from exlcap.dataset.sheet import write_sheet
     from exlcap.dataset.table import as_json as table_json
     from exlcap.dataset.table import as_text, table1
     from exlcap.errors import ExlcapError
-    from exlcap.files import write_json
+    from exlcap.files import write_atomic, write_json
 
     if every < 1 or seed < 0:
         raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
     workspace = workspace_of(ctx)
     items = collect(workspace, every)
-    manifest = build(workspace, name, Parameters(every=every, seed=seed, test=test, val=val), items)
+    bits: Literal[8, 16] = 8 if depth == "8" else 16
+    parameters = Parameters(every=every, warp=warp, depth=bits, seed=seed, test=test, val=val)
+    manifest = build(workspace, name, parameters, items)
     folder = workspace.dataset(name)
     rows = table1(manifest)
     write_json(folder / "table1.json", table_json(rows))
     write_sheet(folder / "contact_sheet.png", items)
+    write_atomic(folder / "README.md", data_card(manifest, items, licence).encode())
     for row in rows:
         if not row.pairs:
             say(f"note: split {row.split} is empty: shoot more scenes, or brighter and darker ones")
     scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
-    text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (pictures: contact_sheet.png)"
+    text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
     result(text, {"folder": str(folder), "table1": table_json(rows), "splits": manifest.splits}, as_json)

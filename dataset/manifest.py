@@ -20,6 +20,8 @@ class Parameters(Record):
     """What decides the content of a data set besides takes, alignments and labels."""
 
     every: int = Field(default=1, ge=1, description="take every n-th pair of a step")
+    warp: Literal["low", "none"] = Field(default="low", description="lay the dark image onto the bright one, or not")
+    depth: Literal[8, 16] = Field(default=8, description="8-bit sRGB, or 16-bit linear")
     seed: int = Field(default=0, ge=0)
     test: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
@@ -29,7 +31,7 @@ class PairEntry(Record):
     """A pair of the data set: where it came from and its two images, 8-bit sRGB, aligned and cropped.
 
     key: SHA-256 of everything its images were made from; equal keys need no rebuilding.
-    mean_level: mean of the 8-bit values, 0..255.
+    mean_level: mean of the 8-bit values, 0..255. low_size: of a dark image that was not laid onto the bright one.
     """
 
     pair_id: str
@@ -43,6 +45,7 @@ class PairEntry(Record):
     alignment: str
     width: int
     height: int
+    low_size: tuple[int, int] | None = None
     well_sha256: str
     low_sha256: str
     well_mean_level: float

@@ -14,8 +14,9 @@ from pycocotools.coco import COCO
 from exlcap.alignment import write_alignment
 from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand import read_hand_labels
-from exlcap.dataset.annotations import in_crop
+from exlcap.dataset.annotations import crowd_index, in_crop
 from exlcap.dataset.build import build, collect
+from exlcap.dataset.card import data_card
 from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest
 from exlcap.dataset.sheet import choose
@@ -23,7 +24,7 @@ from exlcap.dataset.table import as_text, table1
 from exlcap.develop import Development, develop, low_on_well, to_srgb
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
-from exlcap.labels import read_labels, write_labels
+from exlcap.labels import Person, read_labels, write_labels
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 
@@ -218,6 +219,81 @@ def test_a_damaged_frame_stops_the_build_by_name_and_leaves_it_unfinished(tmp_pa
     frame.write_bytes(data)
     assert exlcap(workspace, "build", "--test", "alley").returncode == 0
     assert read_complete(workspace.dataset("main")).status == "complete"
+
+
+def test_unwarped_dark_images_keep_every_pixel_and_their_labels_follow(built):
+    workspace, items, _ = built
+    parameters = Parameters(warp="none", test=("plaza", "alley"), val=("arcade",))
+    manifest = build(workspace, "unwarped", parameters, items)
+    folder = workspace.dataset("unwarped")
+    item = items[0]
+    picture = cv2.imread(str(folder / "images" / "low" / f"{item.pair_id}.png"))[..., ::-1]
+    untouched = to_srgb(develop(item.take.raw(item.pair, "low"), Development(60)))
+    assert np.array_equal(picture, untouched[:, ::-1])  # turned back, since this camera sees mirrored
+    assert manifest.pairs[0].low_size == (320, 200)
+
+    coco = json.loads((folder / "annotations" / "train.json").read_text())
+    images = {image["id"]: image for image in coco["images"]}
+    size = {image["lighting"]: (image["width"], image["height"]) for image in coco["images"]}
+    assert size == {"well": tuple(item.alignment.crop[2:]), "low": (320, 200)}
+    joints = {(a["pair_id"], a["person_id"], images[a["image_id"]]["lighting"]): np.array(a["keypoints"]).reshape(14, 3)
+              for a in coco["annotations"]}  # fmt: skip
+    compared = 0
+    for (pair, person, light), low in joints.items():
+        if light != "low" or (pair, person, "well") not in joints:
+            continue
+        well = joints[pair, person, "well"]
+        both = (low[:, 2] > 0) & (well[:, 2] > 0)
+        mirrored = np.column_stack([319 - low[both, 0], low[both, 1]])
+        there = item.alignment.map_low_to_well(mirrored) - item.alignment.crop[:2]
+        assert np.allclose(there, well[both, :2], atol=1e-3)
+        compared += both.sum()
+    assert compared > 30
+
+
+def test_16_bit_images_keep_linear_light(built):
+    workspace, items, manifest = built
+    deep = build(workspace, "deep", Parameters(depth=16, test=("plaza", "alley"), val=("arcade",)), items)
+    item = items[0]
+    path = workspace.dataset("deep") / "images" / "well" / f"{item.pair_id}.png"
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    x, y, width, height = item.alignment.crop
+    linear = develop(item.take.raw(item.pair, "well"), Development(60))[y : y + height, x : x + width]
+    assert picture.dtype == np.uint16
+    assert np.abs(picture / 65535 - np.clip(linear, 0, 1)).max() < 1 / 65535
+    assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, 0, 1).mean(), abs=0.01)
+    assert {e.key for e in deep.pairs}.isdisjoint(e.key for e in manifest.pairs)
+
+
+def square(x, y, side, joints_at=None, name="p"):
+    keypoints = np.zeros((14, 3))
+    for joint, point in enumerate([(x + side / 2, y + side / 2)] * 14 if joints_at is None else joints_at):
+        keypoints[joint] = (*point, 2)
+    return Person(id=name, keypoints=keypoints, box=(float(x), float(y), float(side), float(side)), origin="test")
+
+
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        ((), 0.0),
+        ((square(0, 0, 10),), 0.0),
+        ((square(0, 0, 10), square(100, 0, 10)), 0.0),
+        ((square(0, 0, 10), square(0, 0, 10)), 1.0),
+        # seven of the second person's joints lie in the first one's box, none the other way
+        ((square(0, 0, 10), square(20, 0, 10, [(5, 5)] * 7 + [(25, 5)] * 7)), 0.25),
+        ((square(0, 0, 10), square(0, 0, 10, [])), 0.0),
+    ],
+)
+def test_the_crowd_index_is_crowdposes(people, expected):
+    assert crowd_index(people) == pytest.approx(expected)
+
+
+def test_the_data_card_says_what_is_in_it(built):
+    _, items, manifest = built
+    card = data_card(manifest, items, "CC BY 4.0")
+    for text in ("| LL-E | 1 | 2 |", "cellar", "shot on an emulated rig", "CC BY 4.0", "ND filter 1 %", "known limits"):
+        assert text.lower() in card.lower(), text
+    assert "Not chosen yet" in data_card(manifest, items, "")
 
 
 @pytest.mark.slow

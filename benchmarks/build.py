@@ -1,0 +1,109 @@
+"""Pairs per second and core of `exlcap build`, next to the bare OpenCV calls. ``python benchmarks/build.py [--json]``
+
+Bare is what any build must do: two demosaics, one warp, two PNG writes, on the same frames with the same PNG effort, on
+one thread. Both run on one core, interleaved, and the medians of their seconds a pair are compared. Not measured: disks
+slower than this machine's, real frames, more than one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from exlcap.alignment import Alignment
+from exlcap.dataset.images import PNG_LEVEL, encoded, linear_image, write_png
+from exlcap.develop import Development
+from exlcap.init import rig_toml
+from exlcap.rig import Rig, Setting, read_rig
+from exlcap.simulate.optics import true_alignment
+from exlcap.simulate.rendering import Pulse, render_step
+from exlcap.take import Step, encode_raw, read_raw
+
+AIM = 0.8
+ROUNDS = 8
+
+
+def frames(folder: Path) -> tuple[Rig, list[tuple[Path, Path]]]:
+    """Simulated pairs at the camera's full size, as raw files: paths of bright and dark frames."""
+    text = rig_toml(emulated=True).replace("width = 960", "width = 1920").replace("height = 600", "height = 1200")
+    (folder / "rig.toml").write_text(text, encoding="utf-8")
+    rig = read_rig(folder / "rig.toml")
+    step = Step(k=4, well=Setting(exposure_us=250, gain_db=12.04), low=Setting(exposure_us=250, gain_db=3.4))
+    paths = []
+    for pulse in render_step(rig, "plaza", 1, step, 0, 2):
+        paths.append((_write(folder, pulse, "well"), _write(folder, pulse, "low")))
+    return rig, paths
+
+
+def _write(folder: Path, pulse: Pulse, role: str) -> Path:
+    path = folder / f"{pulse.index}.{role}.tif"
+    path.write_bytes(encode_raw(getattr(pulse, role), {}))
+    return path
+
+
+def bare(paths: tuple[Path, Path], alignment: Alignment, out: Path) -> None:
+    """The least that gives two aligned 8-bit pictures: read, demosaic, warp, write; no linear light, no curve, no crash
+    safety, no checksum.
+    """
+    x, y, width, height = alignment.crop
+    shift = np.array([[1.0, 0, -x], [0, 1.0, -y], [0, 0, 1.0]])
+    well, low = (cv2.cvtColor(read_raw(path) << np.uint16(4), cv2.COLOR_BayerBG2BGR) for path in paths)
+    low = cv2.warpPerspective(low, shift @ alignment.low_to_well, (width, height))
+    for name, picture in (("well", well[y : y + height, x : x + width]), ("low", low)):
+        eight = cv2.convertScaleAbs(picture, alpha=1 / 257)
+        cv2.imwrite(str(out / f"{name}.png"), eight, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
+
+
+def ours(paths: tuple[Path, Path], alignment: Alignment, out: Path) -> None:
+    """What `exlcap build` does for a pair."""
+    for role, path in zip(("well", "low"), paths, strict=True):
+        linear = linear_image(read_raw(path), role, Development(60), alignment, "low")
+        write_png(out / f"{role}.png", encoded(linear, 8))
+
+
+def main() -> None:
+    """Time both, print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    as_json = parser.parse_args().json
+    cv2.setNumThreads(1)
+    seconds: dict[str, list[float]] = {"bare": [], "ours": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rig, pairs = frames(folder)
+        alignment = true_alignment(rig)
+        for round_number in range(ROUNDS + 1):
+            for label, work in (("bare", bare), ("ours", ours)):
+                began = time.process_time()
+                for paths in pairs:
+                    work(paths, alignment, folder)
+                if round_number:  # the first round warms up
+                    seconds[label].append((time.process_time() - began) / len(pairs))
+    rate = {label: 1 / statistics.median(values) for label, values in seconds.items()}
+    ratio = rate["ours"] / rate["bare"]
+    print(
+        json.dumps(
+            {
+                "machine": f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+                "versions": {name: version(name) for name in ("exlcap", "numpy", "opencv-python-headless")},
+                "figures": {"pairs_per_s_per_core": rate, "size": [1920, 1200], "clock": "process CPU time"},
+                "bars": {"build_against_bare_opencv": {"value": round(ratio, 3), "aim": AIM, "ok": ratio >= AIM}},
+                "not_measured": "real frames; slow disks; more than one core",
+            },
+            indent=None if as_json else 1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
