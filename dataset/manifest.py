@@ -53,17 +53,34 @@ class PairEntry(Record):
     key: str
 
 
+class SingleEntry(Record):
+    """An image without a partner, of an imported data set that has no pairs. file: below images/."""
+
+    name: str
+    file: str
+    width: int
+    height: int
+    sha256: str
+    mean_level: float
+
+
 class Manifest(Record):
-    """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file."""
+    """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file.
+
+    origin: "built" from takes, "imported", or "simulated" from photographs; source: of what, where it was not built.
+    """
 
     format: Literal[1] = 1
     name: str
     status: Literal["building", "complete"]
     exlcap: str
-    parameters: Parameters
+    origin: Literal["built", "imported", "simulated"] = "built"
+    source: str | None = None
+    parameters: Parameters = Parameters()
     splits: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
     pairs: tuple[PairEntry, ...] = ()
+    singles: tuple[SingleEntry, ...] = ()
     annotations_sha256: dict[str, str] = {}
 
 
