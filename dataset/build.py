@@ -29,7 +29,7 @@ from exlcap.rig import ROLES
 from exlcap.take import Pair, Take, read_take
 from exlcap.workspace import Workspace
 
-RECIPE = "1"
+RECIPE = "2"
 """Part of every key: raise it when the same inputs would give other pixels."""
 
 
