@@ -74,7 +74,7 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
     import cv2
 
     from exlcap.align.pictures import average_grey
-    from exlcap.align.quality import Limits, measure
+    from exlcap.align.quality import measure
     from exlcap.align.register import register
     from exlcap.align.report import arrows, checkerboard
     from exlcap.alignment import make_alignment, write_alignment
@@ -88,7 +88,7 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
         expected, seen = ("mirrored", "not") if take.header.rig.low.mirror else ("not mirrored", "mirrored")
         raise Refused(f"rig.toml says the dark view is {expected}, the reference shows it {seen}",
                       "mend low.mirror in rig.toml, or the serials if the cameras are swapped")  # fmt: skip
-    residual, blocks = measure(well, low, found, Limits())
+    residual, blocks = measure(well, low, found, workspace.rig.alignment)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     sizes = [(grey.shape[1], grey.shape[0]) for grey in (low, well)]
     alignment = make_alignment(found.homography, found.mirror, sizes[0], sizes[1], take.folder.name, now, residual)

@@ -5,37 +5,51 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.develop import Development, develop
 from exlcap.errors import Refused
 from exlcap.rig import WHITE_DN, Role
 from exlcap.take import Take
 
 Grey = npt.NDArray[np.float32]
-GREY_WEIGHTS = np.array([0.25, 0.5, 0.25], np.float32)
-"""Red, green, blue by their number of pixels in the Bayer pattern: the least noisy sum."""
+Mean = npt.NDArray[np.float32]
+"""Mean of raw frames, float32 (H, W), 12-bit numbers (DN), still a Bayer mosaic."""
+NEARLY_WHITE = 0.97
+"""Linear light from which a pixel may have been saturated in some of the frames."""
 
 
-def average_grey(take: Take, role: Role) -> Grey:
-    """Mean of a camera's frames in linear light: float32 (H, W), 0 at black, 1 at white.
-
-    Bilinear demosaicing keeps every pixel's centre, also of the mirrored camera, whose pattern runs the other way.
-    Raises Refused when the picture is black or saturated.
-    """
+def average_raw(take: Take, role: Role) -> Mean:
+    """Mean of a camera's raw frames: float32 (H, W), DN. Raises Refused when the take has none."""
     if not take.pairs:
         raise Refused(f"{take.name} has no pairs", "shoot a reference with `exlcap shoot --reference`")
-    sensor = take.header.rig.sensor
-    mean_dn = np.zeros((sensor.height, sensor.width))
-    total = np.zeros((sensor.height, sensor.width), np.float32)
+    total = np.zeros((take.header.rig.sensor.height, take.header.rig.sensor.width), np.uint32)
     for pair in take.pairs:
-        raw = take.raw(pair, role)
-        mean_dn += raw / len(take.pairs)
-        total += develop(raw, Development(sensor.black_level_dn)) @ GREY_WEIGHTS
-    check_exposure(mean_dn, sensor.black_level_dn, role, take.name)
-    grey: Grey = total / np.float32(len(take.pairs))
+        total += take.raw(pair, role)
+    return (total / len(take.pairs)).astype(np.float32)
+
+
+def luminance(mean_dn: Mean, black_level_dn: float) -> Grey:
+    """Linear light of a Bayer mosaic, a quarter red, half green, a quarter blue: float32 (H, W), 0 black, 1 white.
+
+    The binomial filter gives every pixel the same weights of the three colours and takes out the colour carriers of
+    the mosaic (Alleysson, Suesstrunk and Herault, IEEE TIP 2005). It is symmetric, so pixel centres stay where they
+    are, also of the mirrored camera, whose pattern runs the other way.
+    """
+    import cv2
+
+    binomial = np.array([1, 2, 1], np.float32) / 4
+    scale = np.float32(1 / (WHITE_DN - black_level_dn))
+    grey: Grey = cv2.sepFilter2D((mean_dn - np.float32(black_level_dn)) * scale, cv2.CV_32F, binomial, binomial)
     return grey
 
 
-def check_exposure(mean_dn: npt.NDArray[np.float64], black_level_dn: float, role: Role, name: str) -> None:
+def average_grey(take: Take, role: Role) -> Grey:
+    """Luminance of the mean of a camera's frames. Raises Refused when the picture is black or saturated."""
+    black = take.header.rig.sensor.black_level_dn
+    mean_dn = average_raw(take, role)
+    check_exposure(mean_dn, black, role, take.name)
+    return luminance(mean_dn, black)
+
+
+def check_exposure(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
     """Raise Refused when an averaged raw frame is too dark or too bright to align. mean_dn: (H, W)."""
     fix = f"change [reference.{role}] in rig.toml (exposure_us, gain_db) and shoot the reference again"
     light = float(np.percentile(mean_dn, 95)) - black_level_dn

@@ -38,7 +38,10 @@ class Crop(NamedTuple):
 class Residual(Record):
     """How well the alignment holds on parts of the reference that were held out of the fit. Lengths in pixels.
 
-    halves_px: how far apart two fits on alternate blocks put the corners. features: those that agreed with the start.
+    halves_px: how far apart two fits on alternate parts put the corners. features: those that agreed with the start.
+    blocks: parts of the picture it was judged on. ecc: correlation of small pictures of both views. corner_sd_px:
+    standard deviation of each corner (top left, then clockwise). back_px: how far apart fits on the grids of either
+    camera put the corners. structure_px: largest smooth distortion that a homography cannot explain.
     """
 
     held_out_median_px: float
@@ -47,6 +50,23 @@ class Residual(Record):
     blocks: int
     ecc: float
     features: int
+    corner_sd_px: tuple[float, float, float, float] | None = None
+    back_px: float | None = None
+    structure_px: float | None = None
+
+
+class Photometry(Record):
+    """The light of both cameras, measured on the reference. Three values are for red, green and blue.
+
+    transmittance: of the dark path against the bright one, settings allowed for. offset_dn: what the dark camera shows
+    beyond its black level where no light falls. white_balance: factors that make the mean of the reference grey.
+    """
+
+    transmittance: tuple[float, float, float]
+    transmittance_sd: tuple[float, float, float]
+    offset_dn: float
+    well_white_balance: tuple[float, float, float]
+    low_white_balance: tuple[float, float, float]
 
 
 class Alignment(Record):
@@ -61,6 +81,7 @@ class Alignment(Record):
     well_size: tuple[int, int]
     crop: Crop
     residual: Residual | None = Field(default=None, description="None: not measured but known, as in a simulation")
+    photometry: Photometry | None = None
 
     @field_validator("homography")
     @classmethod
@@ -97,6 +118,7 @@ def make_alignment(
     reference: str,
     created: str,
     residual: Residual | None = None,
+    photometry: Photometry | None = None,
 ) -> Alignment:
     """An alignment with its common crop computed. Sizes are (width, height)."""
     matrix = compose(homography, mirror, low_size[0])
@@ -109,6 +131,7 @@ def make_alignment(
         low_size=low_size,
         well_size=well_size,
         residual=residual,
+        photometry=photometry,
         crop=common_crop(matrix, low_size, well_size),
     )
 

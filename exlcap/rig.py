@@ -115,6 +115,24 @@ class Reference(Record):
     low: Setting
 
 
+class AlignmentLimits(Record):
+    """What an alignment must keep to, or it is refused. Lengths in pixels; shift_share: of the width.
+
+    correlation_min: of small pictures of both views. corner_sd_px: standard deviation of the worst corner. halves_px:
+    how far apart fits on two halves of the picture put a corner; back_px: fits on the grid of either camera.
+    """
+
+    correlation_min: float = Field(default=0.5, ge=0, le=1)
+    corner_sd_px: float = Field(default=0.2, gt=0)
+    halves_px: float = Field(default=1.0, gt=0)
+    back_px: float = Field(default=0.3, gt=0)
+    held_out_median_px: float = Field(default=0.3, gt=0)
+    held_out_p95_px: float = Field(default=1.5, gt=0)
+    rotation_deg: float = Field(default=5.0, gt=0)
+    scale_deviation: float = Field(default=0.1, gt=0)
+    shift_share: float = Field(default=0.15, gt=0, le=0.5)
+
+
 class EmulatorScene(Record):
     """An emulated scene. light: 1 fills the bright sensor's wells at white in 1000 us at 0 dB."""
 
@@ -160,6 +178,7 @@ class Rig(Record):
     base: SceneBase
     scenes: dict[str, SceneBase] = {}
     reference: Reference
+    alignment: AlignmentLimits = AlignmentLimits()
     emulator: Emulator | None = None
 
     @model_validator(mode="after")

@@ -8,17 +8,21 @@ import cv2
 import numpy as np
 import pytest
 
+from exlcap.align.blocks import fit_blocks, resample
 from exlcap.align.commands import align_take
 from exlcap.align.pictures import average_grey, check_exposure, local_contrast
-from exlcap.align.quality import Limits, block_shifts, check, measure
-from exlcap.align.register import Registration, register, scaling, shrunk
+from exlcap.align.quality import check_geometry, check_residual, measure
+from exlcap.align.register import Registration, blocks_at, blocks_back, flip, register, scaling, shrunk
 from exlcap.alignment import Residual, apply_homography, read_alignment
 from exlcap.errors import Refused
+from exlcap.rig import AlignmentLimits
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 
 FULL = {"width = 320": "width = 960", "height = 200": "height = 600"}
-GOOD = Residual(held_out_median_px=0.05, held_out_p95_px=0.1, halves_px=0.05, blocks=100, ecc=0.99, features=500)
+GOOD = Residual(held_out_median_px=0.05, held_out_p95_px=0.1, halves_px=0.05, blocks=100, ecc=0.99, features=500,
+                corner_sd_px=(0.01, 0.01, 0.02, 0.01), back_px=0.01, structure_px=0.0)  # fmt: skip
+LIMITS = AlignmentLimits()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def pictures(reference):
 def test_the_alignment_is_the_simulators(reference):
     workspace, take = reference
     path, alignment = align_take(workspace, take)
-    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.15
+    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.03
     assert alignment.mirror
     assert alignment.reference == "ref-001"
     assert read_alignment(path) == alignment
@@ -61,7 +65,7 @@ def test_other_mountings_are_found_too(tmp_path, seed):
     }
     workspace = make_workspace(tmp_path / "lab", changes)
     _, alignment = align_take(workspace, make_take(workspace, reference=True, pairs=4))
-    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.2
+    assert alignment.corner_error_px(true_alignment(workspace.rig)) < 0.05
 
 
 def test_the_command_writes_numbered_alignments_and_speaks_json(reference):
@@ -98,9 +102,9 @@ def test_a_blank_wall_is_refused(pictures):
     rng = np.random.default_rng([1])
     blank = [0.4 + rng.normal(0, 0.01, well.shape).astype(np.float32) for _ in range(2)]
     with pytest.raises(Refused):
-        measure(*blank, register(*blank), Limits())
+        measure(*blank, register(*blank), LIMITS)
     with pytest.raises(Refused):
-        measure(well, blank[0], register(well, blank[0]), Limits())
+        measure(well, blank[0], register(well, blank[0]), LIMITS)
 
 
 def test_a_registration_that_is_off_is_refused(pictures):
@@ -108,23 +112,35 @@ def test_a_registration_that_is_off_is_refused(pictures):
     found = register(well, low)
     off = np.array([[1, 0, 40.0], [0, 1, 25.0], [0, 0, 1]])
     with pytest.raises(Refused):
-        measure(well, low, Registration(off @ found.homography, found.mirror, found.ecc, found.features), Limits())
+        measure(well, low, Registration(off @ found.homography, found.mirror, found.ecc, found.features), LIMITS)
 
 
-def test_block_shifts_measure_a_known_shift(pictures):
+@pytest.mark.parametrize("way", [blocks_at, blocks_back])
+def test_the_blocks_measure_a_known_shift_both_ways(pictures, way):
     well, low = pictures
     found = register(well, low)
-    everywhere = np.ones(well.shape, np.uint8)
     shift = np.array([[1, 0, 0.3], [0, 1, -0.2], [0, 0, 1]])
-    blocks = block_shifts(well, low, shift @ found.homography, found.mirror, everywhere)
+    fit = fit_blocks(way(well, flip(low, found.mirror), shift @ found.homography), (960, 600))
     # a picture laid 0.3 px too far right has to come back by as much
-    assert np.abs(np.median(blocks.shifts, axis=0)) == pytest.approx([0.3, 0.2], abs=0.05)
+    corners = np.array([[0.0, 0.0], [959.0, 599.0]])
+    moved = apply_homography(fit.correction, corners) - corners
+    assert moved == pytest.approx(np.array([[-0.3, 0.2]] * 2), abs=0.03)
+
+
+def test_resampling_does_not_round_places():
+    x = np.arange(64, dtype=np.float32)
+    picture = np.tile(np.sin(x / 3), (64, 1)).astype(np.float32)
+    shift = np.array([[1, 0, 0.01], [0, 1, 0], [0, 0, 1]])
+    moved = resample(picture, shift, (64, 64))
+    assert moved[32, 8:-8] == pytest.approx(np.sin((x[8:-8] + 0.01) / 3), abs=3e-4)
+    assert np.isnan(moved[:, -1]).all()  # 0.01 px beyond the last centre nothing is known
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"ecc": 0.1}, "correlation"),
+        ({"corner_sd_px": (0.1, 0.1, 0.9, 0.1)}, "uncertainty of a corner"),
+        ({"back_px": 0.5}, "both ways"),
         ({"held_out_median_px": 0.5}, "median residual"),
         ({"held_out_p95_px": 2.0}, "95th percentile"),
         ({"halves_px": 1.5}, "half fits"),
@@ -132,7 +148,7 @@ def test_block_shifts_measure_a_known_shift(pictures):
 )
 def test_each_bad_residual_is_refused_by_name(change, named):
     with pytest.raises(Refused, match=named):
-        check(np.eye(3), GOOD.model_copy(update=change), Limits(), (960, 600))
+        check_residual(GOOD.model_copy(update=change), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +161,17 @@ def test_each_bad_residual_is_refused_by_name(change, named):
 )
 def test_implausible_geometry_is_refused_by_name(homography, named):
     with pytest.raises(Refused, match=named):
-        check(np.array(homography, np.float64), GOOD, Limits(), (960, 600))
+        check_geometry(np.array(homography, np.float64), 0.9, LIMITS, (960, 600))
 
 
 def test_a_good_registration_passes():
-    check(np.eye(3), GOOD, Limits(), (960, 600))
+    check_residual(GOOD, LIMITS)
+    check_geometry(np.eye(3), 0.9, LIMITS, (960, 600))
+
+
+def test_views_that_do_not_correlate_are_refused_by_name():
+    with pytest.raises(Refused, match=r"correlation of the two views is 0\.2"):
+        check_geometry(np.eye(3), 0.2, LIMITS, (960, 600))
 
 
 def test_black_and_saturated_references_are_named():
