@@ -1,0 +1,63 @@
+"""``exlcap validate`` and ``exlcap stats``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, result
+from exlcap.errors import ExlcapError
+
+
+@click.command("validate")
+@click.argument("path", metavar="PATH")
+@click.option("--fix", "fix_to", type=click.Path(path_type=Path), metavar="OUT", help="Write a corrected copy here.")
+@json_option
+@click.pass_context
+def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json: bool) -> None:
+    """Name every defect of a data set or a COCO keypoint file.
+
+    PATH is the name or folder of a data set, or any COCO keypoint file in CrowdPose order. Leaves with 1 when there are
+    errors. --fix writes a copy with what can be mended (ids, areas, counts, joints outside the image) and lists it.
+
+    \b
+    Example:
+      exlcap validate main
+      exlcap validate ExLPose_test_LL-All.json --fix mended.json
+    """
+    from dataclasses import asdict
+
+    from exlcap.dataset.fix import Change, fix_dataset, fix_file
+    from exlcap.dataset.validate import as_text, counts, find_all, read_subject
+
+    target = _resolved(ctx, path)
+    subject = read_subject(target)
+    findings = find_all(subject)
+    text = as_text(subject, findings)
+    changes: list[Change] = []
+    if fix_to is not None:
+        changes = fix_file(subject.files[0], fix_to) if target.is_file() else fix_dataset(target, subject.files, fix_to)
+        lines = [f"  {c.file} annotation {c.annotation_id}: {c.text}" for c in changes]
+        text = "\n".join([text, f"{len(changes)} changes in {fix_to}:", *lines])
+    data = {
+        "path": str(target),
+        "counts": counts(findings),
+        "findings": [finding.as_json() for finding in findings],
+        "fixed": None if fix_to is None else str(fix_to),
+        "changes": [asdict(change) for change in changes],
+    }
+    result(text, data, as_json)
+    ctx.exit(1 if any(finding.severity == "error" for finding in findings) else 0)
+
+
+def _resolved(ctx: click.Context, path: str) -> Path:
+    """The data set or file that PATH means; a name needs a workspace, a path does not."""
+    from exlcap.dataset.validate import resolve
+
+    try:
+        datasets = workspace_of(ctx).root / "datasets"
+    except ExlcapError:
+        datasets = None
+    return resolve(path, datasets)
