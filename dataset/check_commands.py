@@ -61,3 +61,35 @@ def _resolved(ctx: click.Context, path: str) -> Path:
     except ExlcapError:
         datasets = None
     return resolve(path, datasets)
+
+
+@click.command("stats")
+@click.argument("path", metavar="PATH")
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write plots here.")
+@json_option
+@click.pass_context
+def stats_command(ctx: click.Context, path: str, plots: Path | None, as_json: bool) -> None:
+    """Describe a data set or a COCO keypoint file in numbers and plots.
+
+    Table 1 (of a data set), visibility of every joint, people per image, box sizes, exposures and gains.
+
+    \b
+    Example:
+      exlcap stats main --plots .
+      exlcap stats ExLPose_test_LL-All.json --json
+    """
+    from exlcap.dataset.manifest import read_complete
+    from exlcap.dataset.stats import as_json as stats_json
+    from exlcap.dataset.stats import as_text, stats_of
+    from exlcap.dataset.validate import annotation_files_of
+
+    target = _resolved(ctx, path)
+    stats = stats_of(annotation_files_of(target), None if target.is_file() else read_complete(target))
+    text, picture = as_text(stats), None
+    if plots is not None:
+        from exlcap.dataset.plots import write_plots
+
+        picture = plots / f"stats-{target.stem}.png"
+        write_plots(picture, stats, target.stem)
+        text += f"\n\nwrote {picture}"
+    result(text, {**stats_json(stats), "plots": None if picture is None else str(picture)}, as_json)

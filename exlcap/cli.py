@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "annotate": ("exlcap.annotate.commands", "Label the bright frames and carry the labels to the dark ones."),
     "review": ("exlcap.annotate.review.commands", "Review labels in FiftyOne and pull decisions back."),
     "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
+    "stats": ("exlcap.dataset.check_commands", "Describe a data set or a COCO keypoint file in numbers and plots."),
     "validate": ("exlcap.dataset.check_commands", "Name every defect of a data set or a COCO keypoint file."),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
