@@ -134,7 +134,7 @@ def label_schema() -> dict[str, Any]:
     boxes = [{"name": name, "type": "list<str>", "component": "checkboxes", "values": list(JOINTS)}
              for name in ("missing", "occluded")]  # fmt: skip
     person_id = {"name": "person_id", "type": "str", "component": "text", "read_only": True}
-    return {"type": "polylines", "component": "dropdown", "classes": ["person"], "attributes": [person_id, *boxes]}
+    return {"type": "polylines", "component": "text", "attributes": [person_id, *boxes]}
 
 
 def _grown(box: Box, keypoints: Keypoints) -> Box:

@@ -121,10 +121,10 @@ def _fill(fo: ModuleType, sample: Any, item: Item, part: str, media: Path) -> No
     sample["lowest_score"] = lowest_score(people)
     sample["people"] = len(people)
     sample["review"] = state(item.labels.well)
-    sample["pose"] = fo.Keypoints(keypoints=[_keypoint(fo, item.pair_id, part, person, crop) for person in people])
+    sample["pose"] = fo.Keypoints(keypoints=[_keypoint(fo, n, person, crop) for n, person in enumerate(people, 1)])
     if part == "well":
         proxies = {person.id: to_proxy(person, crop) for person in people}
-        lines = [polyline(fo, proxy, name, _id(item.pair_id, "edit", name)) for name, proxy in proxies.items()]
+        lines = [polyline(fo, proxy, str(number), name) for number, (name, proxy) in enumerate(proxies.items(), 1)]
         sample["pose_edit"] = fo.Polylines(polylines=lines)
         sample["imported"] = json.dumps(Imported(state(item.labels.well), proxies).to_json())
         sample["key"] = _key(item, media)
@@ -147,12 +147,11 @@ class Imported:
         return Imported(data["review"], {name: Proxy(**proxy) for name, proxy in data["people"].items()})
 
 
-def polyline(fo: ModuleType, proxy: Proxy, person_id: str | None, label_id: str | None = None) -> Any:
-    """A proxy as FiftyOne's polyline."""
-    facts = {"missing": list(proxy.missing), "occluded": list(proxy.occluded), "person_id": person_id}
-    identity = {"id": label_id} if label_id else {}
+def polyline(fo: ModuleType, proxy: Proxy, label: str, person_id: str | None) -> Any:
+    """A proxy as FiftyOne's polyline. label: what the App shows beside it, short since it covers what lies below."""
     points = [[tuple(point) for point in path] for path in proxy.paths]
-    return fo.Polyline(label="person", points=points, closed=False, filled=False, **facts, **identity)
+    facts = {"missing": list(proxy.missing), "occluded": list(proxy.occluded), "person_id": person_id}
+    return fo.Polyline(label=label, points=points, closed=False, filled=False, **facts)
 
 
 def state(people: Sequence[Person]) -> Decision:
@@ -174,19 +173,13 @@ def lowest_score(people: Sequence[Person]) -> float:
     return min(scores, default=1.0)
 
 
-def _keypoint(fo: ModuleType, pair_id: str, part: str, person: Person, crop: Crop) -> Any:
+def _keypoint(fo: ModuleType, number: int, person: Person, crop: Crop) -> Any:
     points = (person.keypoints[:, :2] - (crop.x, crop.y) + 0.5) / (crop.width, crop.height)
     points[~person.labelled] = np.nan
     return fo.Keypoint(
-        id=_id(pair_id, part, person.id),
-        label="person",
+        label=str(number),
         points=points.tolist(),
         confidence=None if person.scores is None else person.scores.tolist(),
         person_id=person.id,
         flags=person.keypoints[:, 2].astype(int).tolist(),
     )
-
-
-def _id(*parts: str) -> str:
-    """An id for FiftyOne (24 hex digits) that is the same at every import."""
-    return sha256_bytes("/".join(parts).encode())[:24]

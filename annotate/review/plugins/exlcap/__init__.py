@@ -32,7 +32,7 @@ def add_person(ctx: Any) -> None:
     """Put somebody upright into the middle of the chosen pairs' bright images."""
     pairs = chosen_pairs(ctx)
     for sample in ctx.dataset.select_group_slices("well").match(ViewField("pair_id").is_in(pairs)):
-        sample.pose_edit.polylines.append(polyline(fo, standing_proxy(), None))
+        sample.pose_edit.polylines.append(polyline(fo, standing_proxy(), "new", None))
         sample.save()
     _tell(ctx, "added: drag the joints in the bright image" if pairs else "open a pair first")
 
