@@ -19,33 +19,69 @@ if TYPE_CHECKING:
 
 @click.command("align")
 @click.option("--reference", help="Use this reference (ref-001) instead of the newest.")
+@click.option("--check-drift", is_flag=True, help="Measure how far the takes lie from the alignment in force instead.")
+@click.option("--scene", help="With --check-drift: only the takes of this scene.")
 @json_option
 @click.pass_context
-def align_command(ctx: click.Context, reference: str | None, as_json: bool) -> None:
+def align_command(
+    ctx: click.Context, reference: str | None, check_drift: bool, scene: str | None, as_json: bool
+) -> int:
     """Find how the dark image lies on the bright one.
 
     Reads the newest static reference and writes alignments/align-NNN.json with a report beside it. When the result
-    cannot be trusted it is refused (exit code 3) and the alignment in force stays as it is.
+    cannot be trusted it is refused (exit code 3) and the alignment in force stays as it is. With --check-drift nothing
+    is written; the exit code is 1 when a take is more than 0.5 px off.
 
     \b
     Example:
       exlcap shoot --reference
       exlcap align
+      exlcap align --check-drift
     """
+    if scene and not check_drift:
+        raise click.UsageError("--scene goes with --check-drift")
     workspace = workspace_of(ctx)
+    if check_drift:
+        return _check_drift(workspace, scene, as_json)
+    from exlcap.align.report import described, doubts
+
     take = _reference(workspace, reference)
     path, alignment = align_take(workspace, take)
-    residual = alignment.residual
-    assert residual is not None  # a measured alignment has one
-    x, y, width, height = alignment.crop
-    text = (
-        f"wrote {path} from {take.name} ({len(take.pairs)} pairs averaged)\n"
-        f"  dark camera mirrored: {'yes' if alignment.mirror else 'no'}; correlation {residual.ecc:.4f}\n"
-        f"  residual on {residual.blocks} held-out blocks: median {residual.held_out_median_px:.3f} px, "
-        f"95 % below {residual.held_out_p95_px:.3f} px; two half fits {residual.halves_px:.3f} px apart\n"
-        f"  common area {width} x {height} at ({x}, {y}); pictures in {path.with_suffix('')}"
-    )
-    result(text, {"alignment": path.stem, **alignment.model_dump(mode="json")}, as_json)
+    lines = [f"wrote {path} from {take.name} ({len(take.pairs)} pairs averaged)"]
+    lines += [f"  {key}: {value}" for key, value in described(alignment)]
+    lines.append(f"  report: {path.with_suffix('') / 'index.html'}")
+    for remark in doubts(alignment, take.header.rig.low.nd_transmittance):
+        say(f"warning: {remark}")
+    result("\n".join(lines), {"alignment": path.stem, **alignment.model_dump(mode="json")}, as_json)
+    return 0
+
+
+def _check_drift(workspace: Workspace, scene: str | None, as_json: bool) -> int:
+    """Print how far each take lies from the alignment in force; 1 when one is too far off."""
+    from exlcap.align.drift import DRIFT_LIMIT_PX, measure_drift
+    from exlcap.alignment import alignment_in_force
+    from exlcap.errors import ExlcapError
+    from exlcap.take import read_take
+
+    name, alignment = alignment_in_force(workspace)
+    folders = list(workspace.takes(scene))
+    if not folders:
+        raise ExlcapError(f"no takes in {workspace.scene(scene) if scene else workspace.root / 'scenes'}",
+                          "shoot one with `exlcap shoot --scene NAME`")  # fmt: skip
+    found, lines, over = [], [], False
+    for folder in folders:
+        take = read_take(folder)
+        drift = measure_drift(take, alignment)
+        if drift is None:
+            lines.append(f"{take.name}: too dark or too blank to tell")
+        else:
+            far = " DRIFTED: shoot a new reference and align again" if drift.px > DRIFT_LIMIT_PX else ""
+            lines.append(f"{take.name}: {drift.px:.3f} px from {name} ({drift.cells} parts agree){far}")
+        over = over or (drift is not None and drift.px > DRIFT_LIMIT_PX)
+        found.append({"take": take.name, "drift_px": drift.px if drift else None,
+                      "shift_px": drift.shift_px if drift else None})  # fmt: skip
+    result("\n".join(lines), {"alignment": name, "limit_px": DRIFT_LIMIT_PX, "takes": found}, as_json)
+    return 1 if over else 0
 
 
 def _reference(workspace: Workspace, name: str | None) -> Take:
@@ -65,38 +101,48 @@ def _reference(workspace: Workspace, name: str | None) -> Take:
 
 
 def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
-    """Align from a reference take, write the alignment and its pictures, and return both.
+    """Align from a reference take, write the alignment and its report, and return both.
 
     Raises Refused when it cannot be trusted; nothing is written then.
     """
     from datetime import datetime, timezone
 
-    import cv2
-
-    from exlcap.align.pictures import average_grey
+    from exlcap.align.checks import check_exposure, check_static, check_texture
+    from exlcap.align.photometry import check_roles, photometry
+    from exlcap.align.pictures import average_raw, luminance
     from exlcap.align.quality import measure
     from exlcap.align.register import register
-    from exlcap.align.report import arrows, checkerboard
-    from exlcap.alignment import make_alignment, write_alignment
+    from exlcap.align.report import described, doubts, write_report
+    from exlcap.alignment import compose, make_alignment, write_alignment
     from exlcap.errors import Refused
-    from exlcap.files import write_atomic
+    from exlcap.rig import ROLES
     from exlcap.workspace import numbered
 
-    well, low = average_grey(take, "well"), average_grey(take, "low")
+    limits, rig = workspace.rig.alignment, take.header.rig
+    black = rig.sensor.black_level_dn
+    well_dn, low_dn = (average_raw(take, role) for role in ROLES)
+    settings = take.pairs[0].well.read_back, take.pairs[0].low.read_back
+    for mean_dn, role in ((well_dn, ROLES[0]), (low_dn, ROLES[1])):
+        check_exposure(mean_dn, black, role, take.name)
+    check_roles(well_dn, low_dn, settings, black)
+    check_static(take, limits.moved_share)
+    well, low = luminance(well_dn, black), luminance(low_dn, black)
+    check_texture(well, take.name)
     found = register(well, low)
-    if found.mirror != take.header.rig.low.mirror:
-        expected, seen = ("mirrored", "not") if take.header.rig.low.mirror else ("not mirrored", "mirrored")
+    if found.ecc >= limits.correlation_min and found.mirror != rig.low.mirror:
+        expected, seen = ("mirrored", "not") if rig.low.mirror else ("not mirrored", "mirrored")
         raise Refused(f"rig.toml says the dark view is {expected}, the reference shows it {seen}",
                       "mend low.mirror in rig.toml, or the serials if the cameras are swapped")  # fmt: skip
-    residual, blocks = measure(well, low, found, workspace.rig.alignment)
+    residual, shifts = measure(well, low, found, limits)
+    light = photometry(well_dn, low_dn, compose(found.homography, found.mirror, low.shape[1]), settings, black)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     sizes = [(grey.shape[1], grey.shape[0]) for grey in (low, well)]
-    alignment = make_alignment(found.homography, found.mirror, sizes[0], sizes[1], take.folder.name, now, residual)
-
+    alignment = make_alignment(
+        found.homography, found.mirror, sizes[0], sizes[1], take.folder.name, now, residual, light
+    )
     used = numbered(workspace.alignments, "align", ".json")
     path = workspace.alignments / f"align-{used[-1][0] + 1 if used else 1:03d}.json"
-    picture = checkerboard(well, low, alignment)
-    for name, pixels in (("checkerboard", picture), ("residual", arrows(picture, alignment, blocks))):
-        write_atomic(path.with_suffix("") / f"{name}.png", cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
+    remarks = [("warning", doubt) for doubt in doubts(alignment, rig.low.nd_transmittance)]
+    write_report(path.with_suffix(""), well, low, alignment, shifts, described(alignment) + remarks)
     write_alignment(path, alignment)
     return path, alignment

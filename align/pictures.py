@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from exlcap.errors import Refused
 from exlcap.rig import WHITE_DN, Role
-from exlcap.take import Take
+from exlcap.take import Pair, Take
 
 Grey = npt.NDArray[np.float32]
 Mean = npt.NDArray[np.float32]
@@ -20,10 +22,15 @@ def average_raw(take: Take, role: Role) -> Mean:
     """Mean of a camera's raw frames: float32 (H, W), DN. Raises Refused when the take has none."""
     if not take.pairs:
         raise Refused(f"{take.name} has no pairs", "shoot a reference with `exlcap shoot --reference`")
+    return mean_of(take, take.pairs, role)
+
+
+def mean_of(take: Take, pairs: Sequence[Pair], role: Role) -> Mean:
+    """Mean of a camera's raw frames in some pairs of a take: float32 (H, W), DN."""
     total = np.zeros((take.header.rig.sensor.height, take.header.rig.sensor.width), np.uint32)
-    for pair in take.pairs:
+    for pair in pairs:
         total += take.raw(pair, role)
-    return (total / len(take.pairs)).astype(np.float32)
+    return (total / len(pairs)).astype(np.float32)
 
 
 def luminance(mean_dn: Mean, black_level_dn: float) -> Grey:
@@ -41,24 +48,11 @@ def luminance(mean_dn: Mean, black_level_dn: float) -> Grey:
     return grey
 
 
-def average_grey(take: Take, role: Role) -> Grey:
-    """Luminance of the mean of a camera's frames. Raises Refused when the picture is black or saturated."""
-    black = take.header.rig.sensor.black_level_dn
-    mean_dn = average_raw(take, role)
-    check_exposure(mean_dn, black, role, take.name)
-    return luminance(mean_dn, black)
+def local_mean(grey: Grey, window_px: float) -> Grey:
+    """Mean about every pixel, Gaussian."""
+    import cv2
 
-
-def check_exposure(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
-    """Raise Refused when an averaged raw frame is too dark or too bright to align. mean_dn: (H, W)."""
-    fix = f"change [reference.{role}] in rig.toml (exposure_us, gain_db) and shoot the reference again"
-    light = float(np.percentile(mean_dn, 95)) - black_level_dn
-    if light < 0.5:
-        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its pixels are within {light:.2f} DN "
-                      "of black)", fix)  # fmt: skip
-    clipped = float(np.mean(mean_dn >= WHITE_DN - 1))
-    if clipped > 0.25:
-        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated", fix)
+    return np.asarray(cv2.GaussianBlur(grey, (0, 0), window_px), np.float32)
 
 
 def local_contrast(grey: Grey, smooth_px: float, window_px: float) -> Grey:
@@ -66,11 +60,9 @@ def local_contrast(grey: Grey, smooth_px: float, window_px: float) -> Grey:
 
     This is what makes a bright and a dark view comparable: gain, offset, vignetting and the filter's tint drop out.
     """
-    import cv2
-
-    smooth = cv2.GaussianBlur(grey, (0, 0), smooth_px)
-    detail = smooth - cv2.GaussianBlur(smooth, (0, 0), window_px)
-    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), window_px))
+    smooth = local_mean(grey, smooth_px)
+    detail: Grey = smooth - local_mean(smooth, window_px)
+    spread: Grey = np.sqrt(local_mean(detail * detail, window_px))
     # a floor keeps flat parts flat instead of blowing their noise up to full contrast
     normalised: Grey = detail / (spread + 0.1 * float(spread.mean()) + 1e-9)
     return normalised

@@ -120,6 +120,7 @@ class AlignmentLimits(Record):
 
     correlation_min: of small pictures of both views. corner_sd_px: standard deviation of the worst corner. halves_px:
     how far apart fits on two halves of the picture put a corner; back_px: fits on the grid of either camera.
+    moved_share: of the bright picture, between the first and the last frame.
     """
 
     correlation_min: float = Field(default=0.5, ge=0, le=1)
@@ -131,6 +132,7 @@ class AlignmentLimits(Record):
     rotation_deg: float = Field(default=5.0, gt=0)
     scale_deviation: float = Field(default=0.1, gt=0)
     shift_share: float = Field(default=0.15, gt=0, le=0.5)
+    moved_share: float = Field(default=0.05, gt=0, le=1)
 
 
 class EmulatorScene(Record):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from exlcap.align.blocks import fit_blocks, resample
+from exlcap.align.checks import check_exposure
 from exlcap.align.commands import align_take
-from exlcap.align.pictures import average_grey, check_exposure, local_contrast
+from exlcap.align.pictures import average_raw, local_contrast, luminance
 from exlcap.align.quality import check_geometry, check_residual, measure
 from exlcap.align.register import Registration, blocks_at, blocks_back, flip, register, scaling, shrunk
 from exlcap.alignment import Residual, apply_homography, read_alignment
@@ -35,7 +36,7 @@ def reference(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pictures(reference):
     _, take = reference
-    return average_grey(take, "well"), average_grey(take, "low")
+    return luminance(average_raw(take, "well"), 60), luminance(average_raw(take, "low"), 60)
 
 
 def test_the_alignment_is_the_simulators(reference):
@@ -45,7 +46,7 @@ def test_the_alignment_is_the_simulators(reference):
     assert alignment.mirror
     assert alignment.reference == "ref-001"
     assert read_alignment(path) == alignment
-    for name in ("checkerboard", "residual"):
+    for name in ("checkerboard", "difference", "residual"):
         picture = cv2.imread(str(path.with_suffix("") / f"{name}.png"))
         assert picture.shape[:2] == (alignment.crop.height, alignment.crop.width)
         assert 20 < picture.mean() < 235

@@ -1,0 +1,66 @@
+"""What can be wrong with a reference before anything is aligned: black, saturated, blank, or moving."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exlcap.align.pictures import Grey, Mean, local_mean
+from exlcap.align.register import SHOOT_AGAIN, shrunk
+from exlcap.errors import Refused
+from exlcap.rig import WHITE_DN, Role
+from exlcap.take import Raw, Take
+
+LEAST_CONTRAST = 0.01
+"""Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""
+BLOCK_PX = 32
+SMOOTH_PX = 5
+MOVED = 3.0
+"""Times that a block's smoothed difference may exceed what white noise leaves of it."""
+
+
+def check_exposure(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
+    """Raise Refused when an averaged raw frame is too dark or too bright to align. mean_dn: (H, W)."""
+    fix = f"change [reference.{role}] in rig.toml (exposure_us, gain_db) and shoot the reference again"
+    light = float(np.percentile(mean_dn, 95)) - black_level_dn
+    if light < 0.5:
+        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its pixels are within {light:.2f} DN "
+                      "of black)", fix)  # fmt: skip
+    clipped = float(np.mean(mean_dn >= WHITE_DN - 1))
+    if clipped > 0.25:
+        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated", fix)
+
+
+def check_texture(well: Grey, name: str) -> None:
+    """Raise Refused when the bright picture, float32 (H, W), shows next to no detail."""
+    small = shrunk(well, 8)
+    contrast = float(np.std(small - local_mean(small, 12.0)) / max(float(small.mean()), 1e-9))
+    if contrast < LEAST_CONTRAST:
+        raise Refused(f"{name} shows no texture: its detail is {100 * contrast:.2f} % of its mean, "
+                      f"{100 * LEAST_CONTRAST:.0f} % is the least", SHOOT_AGAIN)  # fmt: skip
+
+
+def check_static(take: Take, moved_share: float) -> None:
+    """Raise Refused when more than a share of the bright picture changed between the first and the last frame."""
+    if len(take.pairs) < 2:
+        return
+    share = share_moved(take.raw(take.pairs[0], "well"), take.raw(take.pairs[-1], "well"))
+    if share > moved_share:
+        raise Refused(f"{take.name}: {100 * share:.0f} % of the picture moved between its first and its last frame "
+                      f"({100 * moved_share:.0f} % allowed)",
+                      "shoot the reference of a scene without people, from a tripod that nobody touches")  # fmt: skip
+
+
+def share_moved(first: Raw, last: Raw) -> float:
+    """Share of the blocks in which two raw frames, (H, W), differ by more than noise.
+
+    Noise is white: smoothing over n pixels leaves 1 / n of its variance, whatever its size. Motion is not.
+    """
+    import cv2
+
+    change = last.astype(np.float32) - first.astype(np.float32)
+    rows, columns = (length // BLOCK_PX for length in change.shape)
+    spreads = [
+        picture[: rows * BLOCK_PX, : columns * BLOCK_PX].reshape(rows, BLOCK_PX, columns, BLOCK_PX).var((1, 3))
+        for picture in (change, cv2.blur(change, (SMOOTH_PX, SMOOTH_PX)))
+    ]
+    return float(np.mean(spreads[1] * SMOOTH_PX**2 > MOVED * spreads[0]))
