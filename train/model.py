@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from exlcap.joints import N_JOINTS
 from exlcap.train.config import ModelConfig
 from exlcap.train.cpn import GlobalNet, RefineNet
 from exlcap.train.lsbn import Lighting, LSBN2d
@@ -53,12 +54,18 @@ class PoseNet(nn.Module):
 
 
 def build_model(config: ModelConfig, lsbn: bool, seed: int) -> PoseNet:
-    """A network with weights drawn from `seed` (He initialisation), unaffected by torch's global generator."""
+    """A network with weights drawn from `seed`, unaffected by torch's global generator.
+
+    He initialisation; the convolutions that give heat maps begin near zero, so that every place begins equally likely.
+    """
     model = PoseNet(config, lsbn)
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            if module.out_channels == N_JOINTS:
+                nn.init.normal_(module.weight, std=0.001, generator=generator)
+            else:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return model
