@@ -41,7 +41,7 @@ class PairEntry(Record):
     index: int
     exposure_us: float
     well_gain_db: float
-    low_gain_db: float
+    low_gain_db: float | None
     alignment: str
     width: int
     height: int

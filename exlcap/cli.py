@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
     "stats": ("exlcap.dataset.check_commands", "Describe a data set or a COCO keypoint file in numbers and plots."),
     "validate": ("exlcap.dataset.check_commands", "Name every defect of a data set or a COCO keypoint file."),
+    "import": ("exlcap.dataset.exchange_commands", "Import the published ExLPose or ExLPose-OCN as a data set."),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
