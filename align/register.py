@@ -14,11 +14,14 @@ import numpy.typing as npt
 
 from exlcap.align.blocks import Blocks, fit_blocks, gradient, measure_blocks, resample
 from exlcap.align.pictures import NEARLY_WHITE, Grey, local_contrast
-from exlcap.alignment import Matrix, apply_homography, image_corners
+from exlcap.alignment import Matrix, Points, apply_homography, image_corners
 from exlcap.errors import Refused
 
 WINDOW_PX = 12.0
-COARSE_SCALES = (8, 4)
+FEATURE_SCALE = 2
+COARSEST_SCALE = 8
+COARSEST_SIDE_PX = 100
+"""A picture smaller than that leaves a homography too much freedom."""
 FINE_SCALES = (2, 1)
 FINE_STEPS = 8
 FINE_STOP_PX = 0.002
@@ -26,6 +29,8 @@ ECC_STEPS = 60
 ECC_STOP = 1e-5
 FEWEST_FEATURES = 12
 SHOOT_AGAIN = "shoot the reference of a static, well textured scene that fills the frame"
+
+Features = tuple[Points, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -107,19 +112,20 @@ def flip(grey: Grey, mirror: bool) -> Grey:
     return np.ascontiguousarray(grey[:, ::-1]) if mirror else grey
 
 
-def _features(grey: Grey) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """SIFT features of a picture: places (N, 2) and descriptors (N, 128)."""
+def _features(grey: Grey) -> Features:
+    """SIFT features of a picture: places (N, 2) and descriptors (N, 128). Found at half its size: it is but a start."""
     import cv2
 
-    picture = np.clip(128 + 40 * local_contrast(grey, 1.5, WINDOW_PX), 0, 255).astype(np.uint8)
+    small = shrunk(grey, FEATURE_SCALE)
+    picture = np.clip(128 + 40 * local_contrast(small, 1.5, WINDOW_PX), 0, 255).astype(np.uint8)
     keys, words = cv2.SIFT_create(nfeatures=3000).detectAndCompute(picture, None)
-    places = np.array([key.pt for key in keys], np.float32).reshape(-1, 2)
-    return places, np.zeros((0, 128), np.float32) if words is None else words
+    places = np.array([key.pt for key in keys], np.float64).reshape(-1, 2)
+    return apply_homography(scaling(FEATURE_SCALE), places), np.zeros((0, 128), np.float32) if words is None else words
 
 
 def _start_from_features(
-    well: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
-    low: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    well: Features,
+    low: Features,
 ) -> tuple[Matrix | None, int]:
     """Homography by MAGSAC (Barath et al., CVPR 2019) and how many features agree; (None, 0) if there are too few."""
     import cv2
@@ -143,7 +149,7 @@ def _coarse(well: Grey, low: Grey, start: Matrix) -> tuple[Matrix, float] | None
 
     homography, ecc = start, -1.0
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ECC_STEPS, ECC_STOP)
-    for scale in COARSE_SCALES:
+    for scale in _coarse_scales(min(well.shape)):
         shrink = scaling(1 / scale)
         pictures = [local_contrast(shrunk(grey, scale), 1.0, WINDOW_PX) for grey in (well, low)]
         # OpenCV's ECC maps template (bright) points to input (dark) points: the inverse of ours
@@ -156,6 +162,14 @@ def _coarse(well: Grey, low: Grey, start: Matrix) -> tuple[Matrix, float] | None
     if not np.isfinite(homography).all() or abs(homography[2, 2]) < 1e-9:
         return None
     return homography / homography[2, 2], float(ecc)
+
+
+def _coarse_scales(side_px: int) -> tuple[int, int]:
+    """By what pictures of that shorter side are made smaller: (first, then)."""
+    scale = COARSEST_SCALE
+    while scale > 2 and side_px / scale < COARSEST_SIDE_PX:
+        scale //= 2
+    return scale, scale // 2
 
 
 def shrunk(grey: Grey, scale: int) -> Grey:

@@ -16,12 +16,12 @@ from exlcap.develop import Rgb8, to_srgb
 from exlcap.files import write_atomic
 
 TILE_PX = 60
-ARROW_PX_PER_PX = 200
+ARROW_PX = 60
 CAPTIONS = {
     "checkerboard": "Both views in alternate tiles. Edges must run on from tile to tile.",
-    "difference": "Bright minus dark view, both brought to the same level; grey is no difference. Outlines that are "
-    "light on one side and dark on the other show a shift.",
-    "residual": f"Shift of each part of the picture against a fit that did not see it, drawn {ARROW_PX_PER_PX} times "
+    "difference": "Bright minus dark view, both brought to the same level, four times stronger; grey is no difference. "
+    "Outlines that are light on one side and dark on the other show a shift.",
+    "residual": "Shift of each part of the picture against a fit that did not see it, drawn {enlarged} times "
     "its length. Arrows should point anywhere, not follow a pattern.",
 }
 PAGE = """<!doctype html>
@@ -45,13 +45,19 @@ def write_report(folder: Path, well: Grey, low: Grey, alignment: Alignment, shif
 
     views = overlaid(well, low, alignment)
     board = checkerboard(*views)
-    pictures = {"checkerboard": board, "difference": difference(*views), "residual": arrows(board, alignment, shifts)}
+    enlarged = enlargement(shifts)
+    pictures = {
+        "checkerboard": board,
+        "difference": difference(*views),
+        "residual": arrows(board, alignment, shifts, enlarged),
+    }
     figures = []
     for name, pixels in pictures.items():
         write_atomic(folder / f"{name}.png", cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
         small = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
         source = f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
-        figures.append(f'<figure><img alt="{name}" src="{source}"><figcaption>{CAPTIONS[name]}</figcaption></figure>')
+        caption = CAPTIONS[name].format(enlarged=enlarged)
+        figures.append(f'<figure><img alt="{name}" src="{source}"><figcaption>{caption}</figcaption></figure>')
     table = "".join(f"<tr><th>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>\n" for key, value in rows)
     page = PAGE.format(name=html.escape(folder.name), rows=table, figures="\n".join(figures))
     write_atomic(folder / "index.html", page.encode())
@@ -76,7 +82,7 @@ def checkerboard(bright: Grey, dark: Grey) -> Rgb8:
 
 def difference(bright: Grey, dark: Grey) -> Rgb8:
     """Bright minus dark view about middle grey: uint8 (H, W, 3)."""
-    grey = np.clip(128 + 255 * (bright - dark), 0, 255).astype(np.uint8)
+    grey = np.clip(128 + 4 * 255 * (bright - dark), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
@@ -86,13 +92,18 @@ def _levelled(grey: Grey) -> Grey:
     return levelled
 
 
-def arrows(picture: Rgb8, alignment: Alignment, shifts: BlockShifts) -> Rgb8:
-    """The residual shift of every part, drawn `ARROW_PX_PER_PX` times its length."""
+def enlargement(shifts: BlockShifts) -> int:
+    """How many times its length each shift is drawn: a power of ten that keeps most arrows below `ARROW_PX`."""
+    return int(10 ** np.floor(np.log10(ARROW_PX / max(float(np.percentile(shifts.lengths, 95)), 1e-3))))
+
+
+def arrows(picture: Rgb8, alignment: Alignment, shifts: BlockShifts, enlarged: int) -> Rgb8:
+    """The residual shift of every part, drawn `enlarged` times its length."""
     import cv2
 
     drawn = picture.copy()
     for centre, shift in zip(shifts.centres - alignment.crop[:2], shifts.shifts, strict=True):
-        ends = [tuple(round(16 * v) for v in point) for point in (centre, centre + ARROW_PX_PER_PX * shift)]
+        ends = [tuple(round(16 * v) for v in point) for point in (centre, centre + enlarged * shift)]
         cv2.arrowedLine(drawn, *ends, (255, 60, 60), 2, cv2.LINE_AA, 4, 0.3)
     return drawn
 

@@ -123,8 +123,8 @@ class AlignmentLimits(Record):
     moved_share: of the bright picture, between the first and the last frame.
     """
 
-    correlation_min: float = Field(default=0.5, ge=0, le=1)
-    corner_sd_px: float = Field(default=0.2, gt=0)
+    correlation_min: float = Field(default=0.4, ge=0, le=1)
+    corner_sd_px: float = Field(default=0.3, gt=0)
     halves_px: float = Field(default=1.0, gt=0)
     back_px: float = Field(default=0.3, gt=0)
     held_out_median_px: float = Field(default=0.3, gt=0)
