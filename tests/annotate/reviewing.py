@@ -48,7 +48,9 @@ def labels_of(workspace: Workspace, scene="plaza"):
 
 
 def exlcap(workspace: Workspace, *arguments: str):
-    return subprocess.run([*COMMAND, "-C", str(workspace.root), *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*COMMAND, "-C", str(workspace.root), *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def pull(workspace: Workspace):

@@ -42,6 +42,10 @@ def _tell(ctx: Any, message: str) -> None:
     ctx.ops.notify(message)
 
 
+def _button(place: Any, label: str, icon: str) -> types.Placement:
+    return types.Placement(place, types.Button(label=label, icon=icon, prompt=False))
+
+
 class Accept(foo.Operator):  # type: ignore[misc]
     """Accept the selected pairs."""
 
@@ -49,6 +53,10 @@ class Accept(foo.Operator):  # type: ignore[misc]
     def config(self) -> foo.OperatorConfig:
         """Its name in the operator list."""
         return foo.OperatorConfig(name="accept", label="exlcap: accept selected pairs")
+
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        """Its button above the grid."""
+        return _button(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, "Accept selected pairs", "check")
 
     def execute(self, ctx: Any) -> None:
         """Run it."""
@@ -63,6 +71,10 @@ class Reject(foo.Operator):  # type: ignore[misc]
         """Its name in the operator list."""
         return foo.OperatorConfig(name="reject", label="exlcap: reject selected pairs")
 
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        """Its button above the grid."""
+        return _button(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, "Reject selected pairs", "close")
+
     def execute(self, ctx: Any) -> None:
         """Run it."""
         decide(ctx, "rejected")
@@ -76,41 +88,16 @@ class AddPerson(foo.Operator):  # type: ignore[misc]
         """Its name in the operator list."""
         return foo.OperatorConfig(name="add_person", label="exlcap: add a person to the open pair")
 
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        """Its button above an open pair."""
+        return _button(types.Places.SAMPLES_VIEWER_ACTIONS, "Add a person", "person_add")
+
     def execute(self, ctx: Any) -> None:
         """Run it."""
         add_person(ctx)
 
 
-class Decide(foo.Panel):  # type: ignore[misc]
-    """Buttons for the three operators."""
-
-    @property
-    def config(self) -> foo.PanelConfig:
-        """Its name in the list of panels; shown over the grid and beside an open pair."""
-        return foo.PanelConfig(name="decide", label="Accept or reject", surfaces="grid modal")
-
-    def accept(self, ctx: Any) -> None:
-        """The button Accept."""
-        decide(ctx, "accepted")
-
-    def reject(self, ctx: Any) -> None:
-        """The button Reject."""
-        decide(ctx, "rejected")
-
-    def add(self, ctx: Any) -> None:
-        """The button Add a person."""
-        add_person(ctx)
-
-    def render(self, ctx: Any) -> types.Property:
-        """The buttons."""
-        buttons = types.Object()
-        buttons.btn("accept", label="Accept selected pairs", on_click=self.accept)
-        buttons.btn("reject", label="Reject selected pairs", on_click=self.reject)
-        buttons.btn("add", label="Add a person", on_click=self.add)
-        return types.Property(buttons)
-
-
 def register(plugin: Any) -> None:
     """Called by FiftyOne."""
-    for operator in (Accept, Reject, AddPerson, Decide):
+    for operator in (Accept, Reject, AddPerson):
         plugin.register(operator)

@@ -1,0 +1,131 @@
+"""The real App in a real browser: a person drags a joint, ticks one, decides, and the labels say exactly that."""
+
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from exlcap.joints import JOINTS
+from exlcap.simulate.optics import true_alignment
+from tests.annotate.reviewing import Reviewer, labelled_workspace, labels_of, pull
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+UNCERTAIN, OTHER = "plaza-t001-k04-000000", "plaza-t001-k01-000000"
+HEAD, WRIST = JOINTS.index("head"), JOINTS.index("left_wrist")
+PATIENCE_MS = 90_000
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def page():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+def until(condition):
+    """Wait until the App has saved something."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not condition():
+        assert time.monotonic() < deadline, "the App did not save it"
+        time.sleep(0.2)
+
+
+def test_edits_and_decisions_in_the_app_reach_the_labels(tmp_path, page):
+    size = {text: text for text in ("width = 960", "height = 600")}
+    workspace = labelled_workspace(tmp_path / "lab", size)
+    before = labels_of(workspace)
+    with Reviewer(workspace, tmp_path / "home") as reviewer:
+        page.goto(reviewer.url.split("?")[0])
+        page.locator("[data-cy=looker]").nth(1).wait_for()
+        assert page.locator("[data-cy=looker]").count() == 2
+
+        page.goto(reviewer.url)
+        page.locator("[data-cy=annotate]").click()
+        page.locator("[data-cy^=annotate-label-]").first.click()
+        person = before[UNCERTAIN].well[0]
+        drag(page, place_in_browser(page, workspace, person.keypoints[HEAD, :2]), 30, -20)
+        until(lambda: head_in_app(reviewer, UNCERTAIN) != head_of(workspace, person))
+        page.locator("#root_missing-left_wrist").click()
+        until(lambda: edited(reviewer, UNCERTAIN)["missing"] == ["left_wrist"])
+        page.get_by_test_id("WestIcon").click()
+        page.get_by_text("undecided", exact=True).last.click()
+        page.get_by_text("accepted", exact=True).last.click()
+        until(lambda: "accepted" in reviews(reviewer, UNCERTAIN))
+
+        other = reviewer.samples().find_one({"pair_id": OTHER, "group.name": "well"})["group"]["_id"]
+        page.goto(f"{reviewer.url.split('?')[0]}?slice=well&groupId={other}")
+        page.locator("[data-cy=panel-tab-decide]").click()
+        page.get_by_text("Reject selected pairs").click()
+        until(lambda: reviews(reviewer, OTHER) == ["rejected"] * 3)
+
+        report = pull(workspace)
+        assert reviewer.stop(signal.SIGINT) == 0
+
+    after = labels_of(workspace)
+    assert report["problems"] == []
+    assert len(report["changes"]) == len(before[UNCERTAIN].well) + len(before[OTHER].well)
+    edit, *rest = after[UNCERTAIN].well
+    others = [joint for joint in range(14) if joint not in (HEAD, WRIST)]
+    assert np.array_equal(edit.keypoints[others], person.keypoints[others])
+    assert edit.keypoints[WRIST].tolist() == [0, 0, 0]
+    scale = browser_scale(workspace)
+    assert edit.keypoints[HEAD, :2] - person.keypoints[HEAD, :2] == pytest.approx([30 * scale, -20 * scale], abs=1.5)
+    assert np.array_equal(edit.before, person.keypoints)
+    assert edit.review == "edited"
+    assert {p.review for p in rest} == {"accepted"}
+    assert {p.review for p in after[OTHER].well} == {"rejected"}
+    for old, new in zip(before[UNCERTAIN].well[1:] + before[OTHER].well, (*rest, *after[OTHER].well), strict=True):
+        assert np.array_equal(old.keypoints, new.keypoints)
+    assert after[UNCERTAIN].low[0].keypoints[WRIST, 2] == 0
+
+
+def place_in_browser(page, workspace, xy):
+    """Where a pixel of the bright frame is on the page."""
+    box = page.locator("[data-cy=lighter-sample-image]").bounding_box()
+    crop = true_alignment(workspace.rig).crop
+    share = (xy - (crop.x, crop.y) + 0.5) / (crop.width, crop.height)
+    browser_scale.image_px = box["width"]
+    return box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"]
+
+
+def browser_scale(workspace):
+    """Pixels of the frame to one of the page."""
+    return true_alignment(workspace.rig).crop.width / browser_scale.image_px
+
+
+def drag(page, start, dx, dy):
+    x, y = start
+    page.locator("#root_missing-left_wrist").wait_for()  # the form of the selected person: vertices can be dragged now
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2, steps=4)
+    page.mouse.move(x + dx, y + dy, steps=4)
+    page.mouse.up()
+
+
+def edited(reviewer, pair):
+    return reviewer.samples().find_one({"pair_id": pair, "group.name": "well"})["pose_edit"]["polylines"][0]
+
+
+def head_in_app(reviewer, pair):
+    return edited(reviewer, pair)["points"][0][0]
+
+
+def head_of(workspace, person):
+    crop = true_alignment(workspace.rig).crop
+    return ((person.keypoints[HEAD, :2] - (crop.x, crop.y) + 0.5) / (crop.width, crop.height)).tolist()
+
+
+def reviews(reviewer, pair):
+    return [sample["review"] for sample in reviewer.samples().find({"pair_id": pair})]
