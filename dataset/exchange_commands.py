@@ -38,3 +38,29 @@ def import_command(ctx: click.Context, kind: str, source: Path, name: str, as_js
     ]
     text = "\n".join([*lines, f"wrote {folder}"])
     result(text, {"folder": str(folder), "counts": manifest.counts, "splits": manifest.splits}, as_json)
+
+
+@click.command("export-dataset")
+@click.argument("name")
+@click.option("--to", "form", type=click.Choice(["coco", "exlpose", "mmpose", "fiftyone"]), required=True, help="Form.")
+@click.argument("out", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def export_dataset_command(ctx: click.Context, name: str, form: str, out: Path, as_json: bool) -> None:
+    """Export a data set as COCO, in the official ExLPose layout, for MMPose or for FiftyOne.
+
+    OUT is a new folder. coco: images and annotation files, nothing lost. exlpose: bright/, dark/ and annotations as
+    the official loader looks for them. mmpose: COCO and mmpose_config.py. fiftyone: COCO and a script that loads it.
+
+    \b
+    Example:
+      exlcap export-dataset main --to exlpose ~/ExLPose-ours
+      exlcap export-dataset main --to mmpose ~/main-mmpose
+    """
+    from exlcap.dataset.export import export_coco, export_fiftyone
+    from exlcap.dataset.export_exlpose import export_exlpose
+    from exlcap.dataset.export_mmpose import export_mmpose
+
+    forms = {"coco": export_coco, "exlpose": export_exlpose, "mmpose": export_mmpose, "fiftyone": export_fiftyone}
+    images = forms[form](workspace_of(ctx).dataset(name), out)
+    result(f"wrote {images} images and their annotations to {out}", {"folder": str(out), "images": images}, as_json)

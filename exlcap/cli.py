@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("exlcap.dataset.check_commands", "Describe a data set or a COCO keypoint file in numbers and plots."),
     "validate": ("exlcap.dataset.check_commands", "Name every defect of a data set or a COCO keypoint file."),
     "import": ("exlcap.dataset.exchange_commands", "Import the published ExLPose or ExLPose-OCN as a data set."),
+    "export-dataset": (
+        "exlcap.dataset.exchange_commands",
+        "Export a data set as COCO, in the official ExLPose layout, for MMPose or for FiftyOne.",
+    ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
