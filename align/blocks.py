@@ -167,31 +167,46 @@ def unit(size: tuple[int, int]) -> Matrix:
 
 
 def fit_blocks(blocks: Blocks, size: tuple[int, int], use: npt.NDArray[np.bool_] | None = None) -> Fit | None:
-    """Homography that best explains the blocks' shifts, or None when they do not determine one.
-
-    Student-t weights (Lange, Little and Taylor, JASA 1989): moving things and parallax lose their say. use: (N,).
-    """
-    moves = jacobian(blocks.centres, size)
-    chosen = np.ones(len(moves), bool) if use is None else use
-    strength = np.trace(blocks.information, axis1=1, axis2=2)
-    chosen = chosen & (strength > 1e-4 * np.max(strength, initial=0))
-    if chosen.sum() < 8:
+    """Homography that best explains the blocks' shifts, or None when they do not determine one. use: (N,)."""
+    found = solve_robustly(blocks, jacobian(blocks.centres, size), use)
+    if found is None:
         return None
-    weights = chosen.astype(np.float64)
-    scatter = 1.0
+    change = np.eye(3) + np.append(found[0], 0).reshape(3, 3)
+    to_unit = unit(size)
+    correction: Matrix = np.linalg.inv(to_unit) @ change @ to_unit
+    return Fit(correction, *found[1:])
+
+
+def solve_robustly(
+    blocks: Blocks, basis: Array, use: npt.NDArray[np.bool_] | None = None
+) -> tuple[Array, Array, float] | None:
+    """Coefficients (K,) of a field of shifts, basis (N, 2, K), with the blocks' weights and scatter (see `Fit`).
+
+    Student-t weights (Lange, Little and Taylor, JASA 1989): moving things and parallax lose their say.
+    """
+    strength = np.trace(blocks.information, axis1=1, axis2=2)
+    chosen = strength > 1e-4 * np.max(strength, initial=0)
+    if use is not None:
+        chosen &= use
+    if chosen.sum() < basis.shape[2]:
+        return None
+    weights, scatter = chosen.astype(np.float64), 1.0
     try:
         for _ in range(10):
-            normal = np.einsum("n,nki,nkl,nlj->ij", weights, moves, blocks.information, moves, optimize=True)
-            entries = np.linalg.solve(normal, np.einsum("n,nki,nk->i", weights, moves, blocks.score, optimize=True))
-            chi2 = blocks.disagreement(moves @ entries)
+            normal, right = normal_equations(blocks, basis, weights)
+            entries = np.linalg.solve(normal, right).astype(np.float64)
+            chi2 = blocks.disagreement(basis @ entries)
             scatter = max(float(np.median(chi2[chosen])) / 1.386, 1e-6)  # the median of chi^2 with 2 dof
             weights = chosen * (STUDENT_DOF + 2) / (STUDENT_DOF + chi2 / scatter)
     except np.linalg.LinAlgError:
         return None
-    change = np.eye(3) + np.append(entries, 0).reshape(3, 3)
-    to_unit = unit(size)
-    correction: Matrix = np.linalg.inv(to_unit) @ change @ to_unit
-    return Fit(correction, weights, scatter**0.5)
+    return entries, weights, scatter**0.5
+
+
+def normal_equations(blocks: Blocks, basis: Array, weights: Array) -> tuple[Array, Array]:
+    """Matrix (K, K) and right side (K,) of the weighted least squares on all blocks."""
+    normal = np.einsum("n,nki,nkl,nlj->ij", weights, basis, blocks.information, basis, optimize=True)
+    return normal, np.einsum("n,nki,nk->i", weights, basis, blocks.score, optimize=True)
 
 
 def cells_of(blocks: Blocks, across: int) -> npt.NDArray[np.intp]:

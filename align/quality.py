@@ -8,9 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.align.blocks import Array, Blocks, Fit, cells_of, fit_blocks, jacobian, pooled_shifts
+from exlcap.align.blocks import (
+    Array,
+    Blocks,
+    Fit,
+    cells_of,
+    fit_blocks,
+    jacobian,
+    normal_equations,
+    pooled_shifts,
+    solve_robustly,
+)
 from exlcap.align.pictures import Grey
-from exlcap.align.register import SHOOT_AGAIN, Registration, blocks_at, blocks_back, flip
+from exlcap.align.register import SAME_VIEW, SHOOT_AGAIN, Registration, blocks_at, blocks_back, flip
 from exlcap.alignment import Matrix, Points, Residual, apply_homography, image_corners
 from exlcap.errors import Refused
 from exlcap.rig import AlignmentLimits
@@ -67,7 +77,7 @@ def measure(well: Grey, low: Grey, found: Registration, limits: AlignmentLimits)
         features=found.features,
         corner_sd_px=(float(sd[0]), float(sd[1]), float(sd[2]), float(sd[3])),
         back_px=_apart(fit.correction, back.correction, corners),
-        structure_px=structure(blocks, fit, size),
+        structure_px=structure(blocks, size),
     )
     check_residual(residual, limits)
     return residual, shifts
@@ -110,28 +120,30 @@ def _apart(one: Matrix, other: Matrix, points: Points) -> float:
     return float(np.linalg.norm(apply_homography(one, points) - apply_homography(other, points), axis=1).max())
 
 
-def structure(blocks: Blocks, fit: Fit, size: tuple[int, int]) -> float:
+def structure(blocks: Blocks, size: tuple[int, int]) -> float:
     """Largest shift in px that smooth distortion explains and a homography does not; 0 where chance may explain it.
 
     Polynomials of third degree in both directions (they hold radial distortion and smooth parallax) against a
     homography: 20 against 8 parameters, tested by chi^2.
     """
     moves = jacobian(blocks.centres, size)
-    x, y = moves[:, 0, 0] / (size[0] / 2), moves[:, 0, 1] / (size[0] / 2)
-    powers = np.stack([x**i * y**j for i in range(4) for j in range(4 - i)], -1) * (size[0] / 2)
+    half = size[0] / 2
+    x, y = moves[:, 0, 0] / half, moves[:, 0, 1] / half
+    powers = np.stack([x**i * y**j for i in range(4) for j in range(4 - i)], -1) * half
     bent = np.zeros((len(x), 2, 2 * powers.shape[1]))
     bent[:, 0, : powers.shape[1]], bent[:, 1, powers.shape[1] :] = powers, powers
-    fields, gains = [], []
-    for basis in (moves, bent):
-        normal = np.einsum("n,nki,nkl,nlj->ij", fit.weights, basis, blocks.information, basis, optimize=True)
-        right = np.einsum("n,nki,nk->i", fit.weights, basis, blocks.score, optimize=True)
-        entries = np.linalg.lstsq(normal, right, rcond=1e-10)[0]
-        fields.append(basis @ entries)
-        gains.append(float(right @ entries))
-    if gains[1] - gains[0] < CHI2_999 * fit.scatter**2:
+    found = solve_robustly(blocks, bent)
+    if found is None:
         return 0.0
-    strong = np.trace(blocks.information, axis1=1, axis2=2)
-    return float(np.linalg.norm(fields[1] - fields[0], axis=1)[strong > np.median(strong)].max())
+    curved, weights, scatter = found
+    normal, right = normal_equations(blocks, moves, weights)
+    flat = np.linalg.solve(normal, right)
+    gain = float(normal_equations(blocks, bent, weights)[1] @ curved - right @ flat)
+    if gain < CHI2_999 * scatter**2:
+        return 0.0
+    strength = np.trace(blocks.information, axis1=1, axis2=2)
+    fields = np.linalg.norm(bent @ curved - moves @ flat, axis=1)
+    return float(fields[strength > 0.1 * np.median(strength)].max())
 
 
 def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size: tuple[int, int]) -> None:
@@ -146,7 +158,7 @@ def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size
     mounting = "check that both cameras look through the same lens and are mounted straight; limits: rig.toml"
     _refuse_any([
         ("correlation of the two views", ecc, limits.correlation_min, ecc >= limits.correlation_min, "",
-         "check that both views overlap and are in focus, give more light or frames; " + SHOOT_AGAIN),
+         SAME_VIEW),
         ("rotation", abs(angle), limits.rotation_deg, abs(angle) <= limits.rotation_deg, " degrees", mounting),
         ("scale", scale, 1 + limits.scale_deviation, abs(scale - 1) <= limits.scale_deviation, "", mounting),
         ("shift", shift, limits.shift_share * width, shift <= limits.shift_share * width, " px", mounting),

@@ -29,6 +29,7 @@ ECC_STEPS = 60
 ECC_STOP = 1e-5
 FEWEST_FEATURES = 12
 SHOOT_AGAIN = "shoot the reference of a static, well textured scene that fills the frame"
+SAME_VIEW = "check that both views overlap and are in focus, give more light or frames; " + SHOOT_AGAIN
 
 Features = tuple[Points, npt.NDArray[np.float32]]
 
@@ -57,11 +58,11 @@ def register(well: Grey, low: Grey) -> Registration:
             if coarse is not None:
                 trials.append(Registration(coarse[0], mirror, coarse[1], agreed))
     if not trials:
-        raise Refused("the two views could not be laid over each other", SHOOT_AGAIN)
+        raise Refused("the two views could not be laid over each other", SAME_VIEW)
     best = max(trials, key=lambda trial: trial.ecc)
     homography = fine(well, flip(low, best.mirror), best.homography)
     if homography is None:
-        raise Refused("the fine alignment did not converge", SHOOT_AGAIN)
+        raise Refused("the fine alignment did not converge", SAME_VIEW)
     return Registration(homography, best.mirror, best.ecc, best.features)
 
 

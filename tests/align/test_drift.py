@@ -1,0 +1,60 @@
+"""Has the rig moved since its alignment? Told from the takes themselves."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from exlcap.align.drift import measure_drift
+from exlcap.alignment import make_alignment, write_alignment
+from exlcap.simulate.optics import true_alignment, true_homography
+from tests.conftest import make_take, make_workspace
+
+MIDDLE = {"width = 320": "width = 640", "height = 200": "height = 400"}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    workspace = make_workspace(tmp_path_factory.mktemp("drift") / "lab", MIDDLE)
+    return workspace, make_take(workspace, divisors=(1, 12), pairs=2)
+
+
+def moved(rig, x, y):
+    """The rig's true alignment, as if the dark camera had been elsewhere by (x, y) px when it was made."""
+    shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+    truth = true_alignment(rig)
+    return make_alignment(shift @ true_homography(rig), truth.mirror, truth.low_size, truth.well_size, "ref-001", "now")
+
+
+def test_a_rig_that_stayed_shows_no_drift_though_people_move(lab):
+    workspace, take = lab
+    drift = measure_drift(take, true_alignment(workspace.rig))
+    assert drift.px < 0.05
+
+
+def test_drift_is_measured_to_a_tenth_of_a_pixel(lab):
+    workspace, take = lab
+    drift = measure_drift(take, moved(workspace.rig, 0.6, -0.4))
+    assert drift.shift_px == pytest.approx((-0.6, 0.4), abs=0.1)
+
+
+def test_a_take_without_light_tells_nothing(tmp_path):
+    workspace = make_workspace(tmp_path / "lab", {"light = 1.0000": "light = 0.00001"})
+    take = make_take(workspace, divisors=(1,), pairs=1)
+    assert measure_drift(take, true_alignment(workspace.rig)) is None
+
+
+@pytest.mark.parametrize(("shift", "code"), [(0.0, 0), (1.0, 1)])
+def test_the_command_flags_a_take_beyond_half_a_pixel(tmp_path, shift, code):
+    workspace = make_workspace(tmp_path / "lab", MIDDLE)
+    make_take(workspace, divisors=(1,), pairs=1)
+    write_alignment(workspace.alignments / "align-001.json", moved(workspace.rig, shift, 0.0))
+    command = [sys.executable, "-m", "exlcap", "-C", str(workspace.root), "align", "--check-drift"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("DRIFTED" in done.stdout) == bool(code)
+    said = json.loads(subprocess.run([*command, "--json"], capture_output=True, check=False).stdout)
+    assert said["takes"][0]["take"] == "plaza take-001"
+    assert said["takes"][0]["drift_px"] == pytest.approx(shift, abs=0.1)
