@@ -37,7 +37,7 @@ def test_a_small_shift_is_found_whatever_gain_and_offset(dx, dy):
 
 
 def test_noise_in_the_bright_picture_does_not_shorten_the_shift():
-    # as strong as the texture's slopes: plain least squares finds about half of the shift
+    # stronger than the texture: plain least squares finds a quarter of the shift
     bright, dark = picture(noise=0.05, seed=1), picture(lambda x, y: (x + 0.3, y), noise=0.05, seed=2)
     correction = fit_blocks(measured(bright, dark), SIZE).correction
     centre = np.array([[SIZE[0] / 2, SIZE[1] / 2]])
