@@ -77,7 +77,7 @@ def train(folder: Path, config: Config, data: TrainData, report: Callable[[str],
     began = time.monotonic() - state.seconds
 
     while not state.done:
-        epoch_began = time.monotonic()
+        done_steps = 0
         sums: dict[str, float] = {}
         lr = 0.0
         state.model.train()
@@ -97,14 +97,17 @@ def train(folder: Path, config: Config, data: TrainData, report: Callable[[str],
                     f"the loss is not a number in epoch {state.epoch + 1}, batch {number + 1}",
                     "lower optim.lr or lupi.weight in a config file and start a new run",
                 )
+            done_steps = number + 1
+            if out_of_time(time.monotonic() - began, config.optim):
+                break
         state.epoch += 1
         state.seconds = time.monotonic() - began
-        state.done = is_over(state, time.monotonic() - epoch_began, config.optim)
+        state.done = state.epoch >= config.optim.epochs or out_of_time(state.seconds, config.optim)
 
         scores: dict[Role, Scores | None] = {}
         if state.done or state.epoch % config.optim.validate_every == 0:
             scores = validate(state.average, data, config)
-        row = log_row(state, {name: value / steps for name, value in sums.items()}, lr, scores)
+        row = log_row(state, {name: value / done_steps for name, value in sums.items()}, lr, scores)
         rows.append(row)
         write_log(folder / "log.csv", rows)
         if is_best(row.val_ap, state, bool(data.val)):
@@ -158,10 +161,9 @@ def learning_rate(progress: float, how: OptimConfig) -> float:
     return how.lr * 0.5 * (1 + math.cos(math.pi * (progress - how.warmup) / (1 - how.warmup)))
 
 
-def is_over(state: State, epoch_seconds: float, how: OptimConfig) -> bool:
-    """Whether this was the last epoch: all are done, or the next would pass the time limit."""
-    out_of_time = how.minutes is not None and state.seconds + epoch_seconds > 60 * how.minutes
-    return state.epoch >= how.epochs or out_of_time
+def out_of_time(seconds: float, how: OptimConfig) -> bool:
+    """Whether the time limit is reached; looked at after every batch, since an epoch may outlast it."""
+    return how.minutes is not None and seconds >= 60 * how.minutes
 
 
 @torch.no_grad()
