@@ -25,11 +25,11 @@ from exlcap.errors import ExlcapError
 from exlcap.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
 from exlcap.labels import PairLabels, read_labels
 from exlcap.records import parse
-from exlcap.rig import ROLES
+from exlcap.rig import ROLES, Role
 from exlcap.take import Pair, Take, read_take
 from exlcap.workspace import Workspace
 
-RECIPE = "2"
+RECIPE = "3"
 """Part of every key: raise it when the same inputs would give other pixels."""
 
 
@@ -48,12 +48,19 @@ class Item:
         """Name of the pair."""
         return self.take.pair_id(self.pair)
 
+    def development(self, role: Role, parameters: Parameters) -> Development:
+        """How the frame of a camera is developed."""
+        black_level_dn = self.take.header.rig.sensor.black_level_dn
+        if parameters.white_balance == "none":
+            return Development(black_level_dn)
+        return Development(black_level_dn, self.alignment.white_balance(role))
+
     def key(self, parameters: Parameters) -> str:
         """SHA-256 of all that its images depend on."""
-        sensor = self.take.header.rig.sensor
         alignment = (self.alignment.homography, self.alignment.mirror, self.alignment.crop)
-        frames = (self.pair.well.sha256, self.pair.low.sha256, sensor.black_level_dn)
-        facts = (RECIPE, parameters.warp, parameters.depth, frames, alignment)
+        frames = (self.pair.well.sha256, self.pair.low.sha256)
+        developments = tuple(self.development(role, parameters) for role in ROLES)
+        facts = (RECIPE, parameters.warp, parameters.depth, frames, developments, alignment)
         return sha256_bytes(repr(facts).encode())
 
 
@@ -158,9 +165,9 @@ def _in_parallel(folder: Path, items: list[Item], parameters: Parameters) -> Ite
 def build_pair(folder: Path, parameters: Parameters, item: Item) -> PairEntry:
     """Write the two images of a pair and return its entry."""
     take, pair = item.take, item.pair
-    how = Development(take.header.rig.sensor.black_level_dn)
     images = {}
     for role in ROLES:
+        how = item.development(role, parameters)
         linear = linear_image(take.raw(pair, role), role, how, item.alignment, parameters.warp)
         images[role] = write_png(folder / "images" / role / f"{item.pair_id}.png", encoded(linear, parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)

@@ -73,7 +73,8 @@ def _how(manifest: Manifest, items: Sequence[Item]) -> str:
     shape = (
         f"- images: {'8-bit sRGB' if manifest.parameters.depth == 8 else '16-bit linear'}, dark image "
         + ("laid onto the bright one" if manifest.parameters.warp == "low" else "with its pixels untouched")
-        + ", bright one cropped to the common area"
+        + ", bright one cropped to the common area, white balance "
+        + ("of the reference" if manifest.parameters.white_balance == "reference" else "left as it is")
     )
     return "\n".join([*map(_rig, headers.values()), *aligned, *labels, *review, shape])
 
@@ -83,7 +84,7 @@ def _rig(header: TakeHeader) -> str:
     low = header.rig.low
     return (
         f"- rig {header.rig.name!r}: {cameras}; ND filter {100 * low.nd_transmittance:g} %, "
-        f"dark gain {low.gain_db:g} dB, sync {header.sync_mode}, settings proved by {header.settings_proof}"
+        f"dark gain {low.gain_db:g} dB, sync {header.sync_mode}"
     )
 
 

@@ -23,6 +23,13 @@ from exlcap.console import json_option, result, say
 @click.option(
     "--depth", type=click.Choice(["8", "16"]), default="8", show_default=True, help="8-bit sRGB, or 16-bit linear."
 )
+@click.option(
+    "--white-balance",
+    type=click.Choice(["reference", "none"]),
+    default="reference",
+    show_default=True,
+    help="Make the reference grey, for each camera (put a grey card into it), or leave the colours as they are.",
+)
 @click.option("--licence", default="", help="Terms under which the data set may be used, for its data card.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
 @click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
@@ -35,6 +42,7 @@ def build_command(
     every: int,
     warp: Literal["low", "none"],
     depth: str,
+    white_balance: Literal["reference", "none"],
     licence: str,
     seed: int,
     test: tuple[str, ...],
@@ -65,12 +73,14 @@ def build_command(
     workspace = workspace_of(ctx)
     items = collect(workspace, every)
     bits: Literal[8, 16] = 8 if depth == "8" else 16
-    parameters = Parameters(every=every, warp=warp, depth=bits, seed=seed, test=test, val=val)
+    parameters = Parameters(
+        every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val
+    )
     manifest = build(workspace, name, parameters, items)
     folder = workspace.dataset(name)
     rows = table1(manifest)
     write_json(folder / "table1.json", table_json(rows))
-    write_sheet(folder / "contact_sheet.png", items)
+    write_sheet(folder / "contact_sheet.png", items, parameters)
     write_atomic(folder / "README.md", data_card(manifest, items, licence).encode())
     for row in rows:
         if not row.pairs:

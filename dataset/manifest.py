@@ -22,6 +22,9 @@ class Parameters(Record):
     every: int = Field(default=1, ge=1, description="take every n-th pair of a step")
     warp: Literal["low", "none"] = Field(default="low", description="lay the dark image onto the bright one, or not")
     depth: Literal[8, 16] = Field(default=8, description="8-bit sRGB, or 16-bit linear")
+    white_balance: Literal["reference", "none"] = Field(
+        default="reference", description="per camera, from the alignment"
+    )
     seed: int = Field(default=0, ge=0)
     test: tuple[str, ...] = ()
     val: tuple[str, ...] = ()

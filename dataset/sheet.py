@@ -11,18 +11,20 @@ import numpy as np
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.build import Item
 from exlcap.dataset.images import write_png
-from exlcap.develop import Development, Rgb8, amplified, cropped, develop, low_on_well, to_srgb
+from exlcap.dataset.manifest import Parameters
+from exlcap.develop import Rgb8, amplified, cropped, develop, low_on_well, to_srgb
 from exlcap.drawing import caption, draw_people
 from exlcap.lighting import lighting_split
+from exlcap.rig import ROLES
 
 ROWS = 5
 TILE_WIDTH = 640
 AMPLIFIED_MEAN = 0.2
 
 
-def write_sheet(path: Path, items: Sequence[Item]) -> None:
+def write_sheet(path: Path, items: Sequence[Item], parameters: Parameters) -> None:
     """Write a PNG of a few pairs, from bright to dark."""
-    rows = [_row(item) for item in choose(items)]
+    rows = [_row(item, parameters) for item in choose(items)]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=24) for row in rows]
     write_png(path, np.concatenate(padded))
@@ -38,10 +40,9 @@ def _well_gain_db(item: Item) -> float:
     return item.pair.well.read_back.gain_db
 
 
-def _row(item: Item) -> Rgb8:
-    how = Development(item.take.header.rig.sensor.black_level_dn)
-    well = cropped(develop(item.take.raw(item.pair, "well"), how), item.alignment)
-    low = low_on_well(develop(item.take.raw(item.pair, "low"), how), item.alignment)
+def _row(item: Item, parameters: Parameters) -> Rgb8:
+    linear = {role: develop(item.take.raw(item.pair, role), item.development(role, parameters)) for role in ROLES}
+    well, low = cropped(linear["well"], item.alignment), low_on_well(linear["low"], item.alignment)
     people = [p.keypoints for person in item.labels.well if (p := in_crop(person, item.alignment))]
     setting = item.pair.well.read_back
     split = lighting_split(setting.gain_db)
@@ -50,7 +51,7 @@ def _row(item: Item) -> Rgb8:
         (low, f"dark as it is ({split})"),
         (amplified(low, AMPLIFIED_MEAN), "dark, amplified"),
     ]
-    return np.concatenate([_tile(to_srgb(linear), people, text) for linear, text in tiles], axis=1)
+    return np.concatenate([_tile(to_srgb(picture), people, text) for picture, text in tiles], axis=1)
 
 
 def _tile(picture: Rgb8, people: Sequence[np.ndarray], text: str) -> Rgb8:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from exlcap.alignment import write_alignment
+from exlcap.alignment import Photometry, write_alignment
 from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand import read_hand_labels
 from exlcap.dataset.annotations import crowd_index, in_crop
@@ -263,6 +264,21 @@ def test_16_bit_images_keep_linear_light(built):
     assert np.abs(picture / 65535 - np.clip(linear, 0, 1)).max() < 1 / 65535
     assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, 0, 1).mean(), abs=0.01)
     assert {e.key for e in deep.pairs}.isdisjoint(e.key for e in manifest.pairs)
+
+
+def test_white_balance_comes_from_the_alignment_of_each_camera(built):
+    _, items, _ = built
+    light = Photometry(
+        transmittance=(0.01, 0.01, 0.01), transmittance_sd=(0, 0, 0), offset_dn=0,
+        well_white_balance=(1.5, 1.0, 2.0), low_white_balance=(1.2, 1.0, 1.1),
+    )  # fmt: skip
+    item = replace(items[0], alignment=items[0].alignment.model_copy(update={"photometry": light}))
+    assert item.development("well", Parameters()).white_balance == (1.5, 1.0, 2.0)
+    assert item.development("low", Parameters()).white_balance == (1.2, 1.0, 1.1)
+    assert item.development("low", Parameters(white_balance="none")).white_balance == (1.0, 1.0, 1.0)
+    assert items[0].development("well", Parameters()).white_balance == (1.0, 1.0, 1.0)
+    keys = {i.key(Parameters(white_balance=w)) for i in (item, items[0]) for w in ("reference", "none")}
+    assert len(keys) == 2  # the same pixels for an unmeasured balance and for none
 
 
 def square(x, y, side, joints_at=None, name="p"):
