@@ -28,7 +28,8 @@ def annotation_files(
 ) -> dict[str, dict[str, Any]]:
     """Content of every annotation file by name ("train", "val", "test_LL-N", ...). people: by pair id."""
     entries = list(entries)
-    scenes = {split: [e for e in entries if e.scene in splits[split]] for split in ("train", "val", "test")}
+    members = {split: set(splits[split]) for split in ("train", "val", "test")}
+    scenes = {split: [e for e in entries if e.scene in mine] for split, mine in members.items()}
     chosen: dict[str, tuple[list[PairEntry], tuple[Role, ...]]] = {
         name: (scenes[name], ROLES) for name in ("train", "val")
     }

@@ -32,9 +32,10 @@ def split_scenes(
     ordered = sorted(base_gain_db, key=lambda scene: (base_gain_db[scene], scene))
     count = len(ordered)
     chosen_test = tuple(test) or _draw([s for s in ordered if s not in val], share_of(count, TEST_SHARE, 2), rng)
-    left = [scene for scene in ordered if scene not in chosen_test]
+    taken = set(chosen_test)
+    left = [scene for scene in ordered if scene not in taken]
     chosen_val = tuple(val) or _draw(left, share_of(count, VAL_SHARE, 4), rng)
-    train = tuple(sorted(scene for scene in left if scene not in chosen_val))
+    train = tuple(sorted(set(left) - set(chosen_val)))
     if not train:
         raise ExlcapError("no scene is left to train on", "name fewer scenes for test and val, or shoot more")
     return {"train": train, "val": tuple(sorted(chosen_val)), "test": tuple(sorted(chosen_test))}

@@ -24,7 +24,8 @@ class Row:
 def table1(manifest: Manifest) -> list[Row]:
     """Rows for train, val and the test splits."""
     rows = []
-    for split, scenes in manifest.splits.items():
+    for split, names in manifest.splits.items():
+        scenes = set(names)
         pairs = [entry for entry in manifest.pairs if entry.scene in scenes]
         if split != "test":
             rows.append(_row(split, pairs, manifest.counts[split][1] // 2, ("well", "low")))

@@ -31,6 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "exlcap.dataset.exchange_commands",
         "Export a data set as COCO, in the official ExLPose layout, for MMPose or for FiftyOne.",
     ),
+    "simulate": (
+        "exlcap.dataset.simulate_commands",
+        "Make a paired data set of this rig from any labelled photographs.",
+    ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),

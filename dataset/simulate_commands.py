@@ -1,0 +1,63 @@
+"""``exlcap simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, result
+from exlcap.errors import ExlcapError
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("simulate")
+@click.option("--photos", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="Folder.")
+@click.option("--labels", type=FILE, required=True, help="COCO keypoints of the photographs.")
+@click.option("--test-labels", type=FILE, help="COCO keypoints of those that form the test split, instead of drawing.")
+@click.option("--name", required=True, help="Name of the data set to make.")
+@click.option(
+    "--pairs-per-photo", type=click.IntRange(1, 100), default=1, show_default=True, help="Different exposures."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of noise, darkness and split.")
+@json_option
+@click.pass_context
+def simulate_command(
+    ctx: click.Context, photos: Path, labels: Path, test_labels: Path | None, name: str, pairs_per_photo: int,
+    seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a paired data set of this rig from any labelled photographs.
+
+    Every photograph becomes a scene as dark as those of ExLPose, seen by both cameras with the rig's filter, noise,
+    gains and geometry, then developed, aligned and cropped as real frames are: something to pretrain on, from COCO or
+    CrowdPose. The geometry is that of the emulator, or of the rig's newest alignment.
+
+    \b
+    Example:
+      exlcap simulate --photos val2017 --labels person_keypoints_val2017.json --name coco-dark
+    """
+    from exlcap.alignment import alignment_in_force
+    from exlcap.dataset.photo_pairs import Cameras
+    from exlcap.dataset.photo_sheet import write_photo_sheet
+    from exlcap.dataset.simulated import PUBLISHED_LEVELS, beside_published, find_photos, simulate_photos
+    from exlcap.dataset.table import as_json as table_json
+    from exlcap.dataset.table import as_text, table1
+    from exlcap.files import write_json
+    from exlcap.simulate.optics import true_alignment
+
+    workspace = workspace_of(ctx)
+    rig = workspace.rig
+    alignment = true_alignment(rig) if rig.emulator else alignment_in_force(workspace)[1]
+    found, test = find_photos(photos, labels, test_labels)
+    if test_labels is not None and not test:
+        raise ExlcapError(f"no photograph of {test_labels} with people is in {photos}", "check the names in it")
+    folder = workspace.dataset(name)
+    manifest = simulate_photos(folder, Cameras(rig, alignment, seed, pairs_per_photo), found, test)
+    rows = table1(manifest)
+    write_json(folder / "table1.json", table_json(rows))
+    sheet = write_photo_sheet(folder, manifest)
+    text = f"{as_text(rows)}\n\n{beside_published(rows)}\nwrote {folder} (pictures: {sheet.name})"
+    data = {"folder": str(folder), "table1": table_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
+    result(text, data, as_json)
