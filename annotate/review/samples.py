@@ -57,6 +57,7 @@ def open_dataset(fo: ModuleType) -> Any:
     dataset.create_index("pair_id")
     dataset.create_index("lowest_score")
     _save_views(dataset)
+    _sort_sidebar(fo, dataset)
     dataset.info = {"format": FORMAT}
     dataset.save()
     return dataset
@@ -70,6 +71,16 @@ def _save_views(dataset: Any) -> None:
     dataset.save_view("least certain first", undecided.sort_by("lowest_score"))
     for split in ("LL-N", "LL-H", "LL-E"):
         dataset.save_view(split, dataset.match(ViewField("lighting") == split))
+
+
+def _sort_sidebar(fo: ModuleType, dataset: Any) -> None:
+    """What only this program and the database care for goes to a closed group at the end of the App's side bar."""
+    internal = ["imported", "key", "id", "filepath", "created_at", "last_modified_at"]
+    groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    for group in groups:
+        group.paths = [path for path in group.paths if path not in internal]
+    groups.append(fo.SidebarGroupDocument(name="internal", paths=internal, expanded=False))
+    dataset.app_config.sidebar_groups = groups
 
 
 def update_dataset(fo: ModuleType, dataset: Any, items: Sequence[Item], media: Path, keep: Collection[str]) -> int:

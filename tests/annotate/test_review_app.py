@@ -12,7 +12,8 @@ from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import Reviewer, labelled_workspace, labels_of, pull
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
 UNCERTAIN, OTHER = "plaza-t001-k04-000000", "plaza-t001-k01-000000"
 HEAD, WRIST = JOINTS.index("head"), JOINTS.index("left_wrist")
 PATIENCE_MS = 90_000
@@ -63,10 +64,12 @@ def test_edits_and_decisions_in_the_app_reach_the_labels(tmp_path, page):
         page.get_by_text("accepted", exact=True).last.click()
         until(lambda: "accepted" in reviews(reviewer, UNCERTAIN))
 
-        other = reviewer.samples().find_one({"pair_id": OTHER, "group.name": "well"})["group"]["_id"]
-        page.goto(f"{reviewer.url.split('?')[0]}?slice=well&groupId={other}")
-        page.locator("[data-cy=panel-tab-decide]").click()
-        page.get_by_text("Reject selected pairs").click()
+        page.goto(reviewer.url.split("?")[0])
+        page.locator("[data-cy=looker]").nth(1).wait_for()
+        page.get_by_text("Dismiss", exact=True).click()  # of an advertisement that covers part of the grid
+        page.locator("[data-cy=looker]").first.hover()
+        page.locator("[data-cy=looker-checkbox-]").first.click(force=True)
+        page.locator("[data-item-id='@exlcap/review/reject']").click()
         until(lambda: reviews(reviewer, OTHER) == ["rejected"] * 3)
 
         report = pull(workspace)

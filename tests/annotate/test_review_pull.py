@@ -163,7 +163,7 @@ def test_what_is_broken_is_reported_and_left_while_the_rest_is_taken(alignment, 
 def test_labels_that_changed_meanwhile_keep_all_but_the_edited_joint(alignment):
     old = person("a")
     held = imported([old], alignment)
-    newer = replace(old, keypoints=old.keypoints + (5.0, 5.0, 0.0), origin="better net")
+    newer = replace(old, keypoints=old.keypoints + np.array([5.0, 5.0, 0.0]), origin="better net")
     line = Line("a", False, replace(held.people["a"], missing=("left_wrist",)))
     (found,), _ = pulled_from([newer], reviewed(held, lines=[line]), alignment)
     others = np.arange(14) != WRIST
