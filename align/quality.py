@@ -17,10 +17,11 @@ from exlcap.align.blocks import (
     jacobian,
     normal_equations,
     pooled_shifts,
+    resample,
     solve_robustly,
 )
-from exlcap.align.pictures import Grey
-from exlcap.align.register import SAME_VIEW, SHOOT_AGAIN, Registration, blocks_at, blocks_back, flip
+from exlcap.align.pictures import Grey, local_contrast
+from exlcap.align.register import SAME_VIEW, SHOOT_AGAIN, WINDOW_PX, Registration, blocks_at, blocks_back, flip, shrunk
 from exlcap.alignment import Matrix, Points, Residual, apply_homography, image_corners
 from exlcap.errors import Refused
 from exlcap.rig import AlignmentLimits
@@ -28,6 +29,9 @@ from exlcap.rig import AlignmentLimits
 CELLS_ACROSS = 10
 FOLDS = 12
 FEWEST_CELLS = 8
+RIVAL_SCALE = 4
+PEAK_PX = 4
+"""How far around the place found a match is still the same place, in pixels of the small pictures."""
 CELL_SD_PX = 0.5
 """A cell whose own shift is less certain than this is no judge of the fit."""
 CHI2_999 = 32.9
@@ -58,6 +62,10 @@ def measure(well: Grey, low: Grey, found: Registration, limits: AlignmentLimits)
     size = (well.shape[1], well.shape[0])
     seen = flip(low, found.mirror)
     check_geometry(found.homography, found.ecc, limits, size)
+    other = rival(well, seen, found.homography)
+    if other > limits.rival:
+        shares = f"another place matches {100 * other:.0f} % as well, the limit is {100 * limits.rival:.0f} %"
+        raise Refused(f"alignment refused: {shares}", "the scene repeats itself, as tiles do: " + SHOOT_AGAIN)
     blocks = blocks_at(well, seen, found.homography)
     fit = fit_blocks(blocks, size)
     back = fit_blocks(blocks_back(well, seen, found.homography), size)
@@ -144,6 +152,22 @@ def structure(blocks: Blocks, size: tuple[int, int]) -> float:
     strength = np.trace(blocks.information, axis1=1, axis2=2)
     fields = np.linalg.norm(bent @ curved - moves @ flat, axis=1)
     return float(fields[strength > 0.1 * np.median(strength)].max())
+
+
+def rival(well: Grey, low: Grey, homography: Matrix) -> float:
+    """How well the two views match at the best other place, relative to the place found.
+
+    Near 1 for a wall of equal tiles, where one place is as good as the next. Circular cross-correlation of small
+    pictures of local contrast; `low` is un-mirrored.
+    """
+    to_low: Matrix = np.linalg.inv(homography).astype(np.float64)
+    over = np.nan_to_num(resample(low, to_low, (well.shape[1], well.shape[0])))
+    bright, dark = (np.fft.rfft2(local_contrast(shrunk(grey, RIVAL_SCALE), 1.0, WINDOW_PX)) for grey in (well, over))
+    match = np.fft.fftshift(np.fft.irfft2(bright * np.conj(dark)))
+    y, x = match.shape[0] // 2, match.shape[1] // 2
+    here = match[y - 1 : y + 2, x - 1 : x + 2].max()
+    match[y - PEAK_PX : y + PEAK_PX + 1, x - PEAK_PX : x + PEAK_PX + 1] = -np.inf
+    return float(match.max() / max(here, 1e-12))
 
 
 def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size: tuple[int, int]) -> None:

@@ -118,12 +118,14 @@ class Reference(Record):
 class AlignmentLimits(Record):
     """What an alignment must keep to, or it is refused. Lengths in pixels; shift_share: of the width.
 
-    correlation_min: of small pictures of both views. corner_sd_px: standard deviation of the worst corner. halves_px:
-    how far apart fits on two halves of the picture put a corner; back_px: fits on the grid of either camera.
-    moved_share: of the bright picture, between the first and the last frame.
+    correlation_min: of small pictures of both views. rival: how well they match at the best other place, relative to
+    the place found. corner_sd_px: standard deviation of the worst corner. halves_px: how far apart fits on two halves
+    of the picture put a corner; back_px: fits on the grid of either camera. moved_share: of the bright picture, between
+    the first and the last frame.
     """
 
     correlation_min: float = Field(default=0.4, ge=0, le=1)
+    rival: float = Field(default=0.9, gt=0, le=1)
     corner_sd_px: float = Field(default=0.3, gt=0)
     halves_px: float = Field(default=1.0, gt=0)
     back_px: float = Field(default=0.3, gt=0)

@@ -12,7 +12,7 @@ from exlcap.align.checks import check_exposure, check_static, check_texture, sha
 from exlcap.align.commands import align_take
 from exlcap.align.photometry import check_roles
 from exlcap.align.quality import measure
-from exlcap.align.register import register
+from exlcap.align.register import Registration, register
 from exlcap.errors import ExlcapError, Refused
 from exlcap.rig import AlignmentLimits, Setting
 from exlcap.take import encode_raw, read_take
@@ -136,3 +136,18 @@ def test_a_dark_picture_of_another_part_of_the_scene_is_refused():
     with pytest.raises(Refused):
         well, low = wide[:, :960].copy(), wide[:, 1200:2160].copy()
         measure(well, low, register(well, low), AlignmentLimits())
+
+
+@pytest.mark.parametrize(("shades", "refused"), [(0.0, True), (0.2, False)])
+def test_equal_tiles_are_refused_since_one_place_is_as_good_as_the_next(shades, refused):
+    tones = np.random.default_rng([6]).normal(0.4, 0.4 * shades, (20, 30))
+    wall = np.kron(tones, np.pad(np.ones((30, 30)), 2, constant_values=0.3)).astype(np.float32)
+    wall = cv2.GaussianBlur(wall, (0, 0), 1.0)
+    found = Registration(np.array([[1, 0, 3.0], [0, 1, 2.0], [0, 0, 1]]), False, 0.9, 0)
+    well, low = wall[:600, :960].copy(), wall[2:602, 3:963].copy()
+    if refused:
+        with pytest.raises(Refused, match=r"another place matches (9\d|1\d\d) % as well"):
+            measure(well, low, found, AlignmentLimits())
+    else:
+        residual, _ = measure(well, low, found, AlignmentLimits())
+        assert residual.held_out_median_px < 0.05
