@@ -140,7 +140,8 @@ def fiftyone_on(folder: Path, port: int) -> ModuleType:
     """
     os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # set by another FiftyOne, it would win over the address
     os.environ.update(
-        FIFTYONE_DATABASE_URI=f"mongodb://{ADDRESS}:{port}",
+        # FiftyOne asks the database once more when Python ends, and would wait 30 s for one that has been stopped
+        FIFTYONE_DATABASE_URI=f"mongodb://{ADDRESS}:{port}/?serverSelectionTimeoutMS=2000",
         FIFTYONE_DATABASE_NAME="fiftyone",
         FIFTYONE_DATABASE_VALIDATION="false",  # silences its notice about the age of mongod 6
         FIFTYONE_DEFAULT_APP_ADDRESS=ADDRESS,
