@@ -80,7 +80,8 @@ class Pairer:
         number = self.number(grab)
         reason = self._refusal(role, grab, number, pulse)
         if reason is not None or number is None:
-            return [_unpaired(role, pulse if grab.failure else number, grab, reason or "no counter")]
+            told = number if grab.failure is None and role not in self._reset else pulse
+            return [_unpaired(role, told, grab, reason or "no counter")]
         self._waiting[role][number] = grab
         well, low = (self._waiting[r].get(number) for r in ROLES)
         outcomes: list[Outcome] = []

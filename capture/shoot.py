@@ -176,7 +176,7 @@ class _Stretch:
                 break
             outcomes += self._pairer.add(role, grab, pulse)
             number = self._pairer.number(grab)
-            if grab.failure is not None or number is None or number >= pulse:
+            if grab.failure is not None or number is None or number >= pulse or self._pairer.broken:
                 return outcomes
         missing = Unpaired(role, pulse, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
         return [*outcomes, missing]
