@@ -38,14 +38,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A pair as it is in the review database. sample: id of its bright sample. reviews: the decision on each slice."""
+    """A pair as it is in the review database. sample: id of its bright sample. reviews: what each slice says."""
 
     sample: str
     pair_id: str
     scene: str
     take: int
     imported: Imported
-    reviews: Sequence[str]
+    reviews: dict[str, str]
     lines: Sequence[Line]
 
 
@@ -92,7 +92,7 @@ def _reviewed(pair_id: str, parts: list[tuple[Any, ...]]) -> Reviewed:
         for part in parts
         for label, person, points, missing, occluded in zip(*(column or () for column in part[7:]), strict=True)
     ]
-    reviews = [part[6] for part in parts]
+    reviews = {part[1]: part[6] for part in parts}
     return Reviewed(sample, pair_id, scene, take, Imported.from_json(json.loads(imported)), reviews, lines)
 
 
@@ -128,13 +128,16 @@ def pull_pair(people: tuple[Person, ...], pair: Reviewed, alignment: Alignment, 
     """The people of a bright frame after review; those whom nobody changed are the same objects."""
     before = {person.id: person for person in people}
     after, seen = _edited(before, pair, alignment, pulled)
-    decision = pair.imported.review
-    if len(changed := set(pair.reviews) - {decision}) > 1 or not changed <= set(DECISIONS):
+    old = pair.imported
+    decision, slices = old.review, pair.reviews
+    changed = {review for part, review in slices.items() if review != old.slices[part]}
+    if len(changed) > 1 or not changed <= set(DECISIONS):
         pulled.problem(pair, f"its slices say different things ({', '.join(sorted(map(str, changed)))}): decide again")
+        slices = old.slices
     elif changed:
         decision = changed.pop()  # type: ignore[assignment]  # one of DECISIONS, as tested above
-        after = {name: _decided(person, decision, pair.imported.review) for name, person in after.items()}
-    pulled.seen[pair.sample] = Imported(decision, seen)
+        after = {name: _decided(person, decision, old.review) for name, person in after.items()}
+    pulled.seen[pair.sample] = Imported(decision, slices, seen)
     for name, person in after.items():
         if person is not before.get(name):
             pulled.changes.append(f"{pair.pair_id}: person {name}: {_told(before.get(name), person)}")

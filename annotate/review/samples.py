@@ -105,7 +105,7 @@ def update_dataset(fo: ModuleType, dataset: Any, items: Sequence[Item], media: P
     for sample in old.iter_samples(autosave=True):
         _fill(fo, sample, todo[sample.pair_id], sample.group.name, media)
     if new:
-        dataset.add_samples(new)
+        dataset.add_samples(new, validate=False)  # of fields declared above
     return len(todo)
 
 
@@ -137,25 +137,32 @@ def _fill(fo: ModuleType, sample: Any, item: Item, part: str, media: Path) -> No
         proxies = {person.id: to_proxy(person, crop) for person in people}
         lines = [polyline(fo, proxy, str(number), name) for number, (name, proxy) in enumerate(proxies.items(), 1)]
         sample["pose_edit"] = fo.Polylines(polylines=lines)
-        sample["imported"] = json.dumps(Imported(state(item.labels.well), proxies).to_json())
+        review = state(item.labels.well)
+        sample["imported"] = json.dumps(Imported(review, dict.fromkeys(SLICES, review), proxies).to_json())
         sample["key"] = _key(item, media)
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What a pair held when it was imported: what a person changed since then is the difference to it."""
+    """What a pair held when it was last imported or pulled: what a person changed since is the difference to it.
+
+    review: the decision on the pair. slices: what each slice says of it; the App changes one slice at a time.
+    """
 
     review: Decision
+    slices: dict[str, str]
     people: dict[str, Proxy]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
-        return {"review": self.review, "people": {name: proxy.to_json() for name, proxy in self.people.items()}}
+        people = {name: proxy.to_json() for name, proxy in self.people.items()}
+        return {"review": self.review, "slices": self.slices, "people": people}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Imported:
         """Inverse of `to_json`."""
-        return Imported(data["review"], {name: Proxy(**proxy) for name, proxy in data["people"].items()})
+        people = {name: Proxy(**proxy) for name, proxy in data["people"].items()}
+        return Imported(data["review"], data["slices"], people)
 
 
 def polyline(fo: ModuleType, proxy: Proxy, label: str, person_id: str | None) -> Any:

@@ -73,6 +73,7 @@ def test_edits_and_decisions_in_the_app_reach_the_labels(tmp_path, page):
         until(lambda: reviews(reviewer, OTHER) == ["rejected"] * 3)
 
         report = pull(workspace)
+        assert pull(workspace) == {"changes": [], "problems": []}
         assert reviewer.stop(signal.SIGINT) == 0
 
     after = labels_of(workspace)

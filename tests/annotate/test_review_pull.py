@@ -31,7 +31,9 @@ def person(name, **facts):
 
 
 def imported(people, alignment):
-    return Imported(state(people), {p.id: to_proxy(p, alignment.crop) for p in shown(people)})
+    return Imported(
+        state(people), dict.fromkeys(SLICES, state(people)), {p.id: to_proxy(p, alignment.crop) for p in shown(people)}
+    )
 
 
 def lines_of(held):
@@ -40,7 +42,8 @@ def lines_of(held):
 
 def reviewed(held, reviews=None, lines=None):
     everything = lines_of(held) if lines is None else lines
-    return Reviewed("sample", PAIR, "plaza", 1, held, reviews or [held.review] * 3, everything)
+    slices = dict(zip(SLICES, reviews, strict=True)) if reviews else held.slices
+    return Reviewed("sample", PAIR, "plaza", 1, held, slices, everything)
 
 
 def pulled_from(people, pair, alignment):
@@ -76,6 +79,8 @@ def test_a_decision_on_any_slice_reaches_the_people_of_the_pair(alignment, befor
     found, report = pulled_from(people, reviewed(held, reviews), alignment)
     assert [p.review for p in found] == after
     assert report.seen["sample"].review == decision
+    again, _ = pulled_from(found, reviewed(report.seen["sample"], reviews), alignment)
+    assert all(x is y for x, y in zip(found, again, strict=True))
 
 
 def test_slices_that_disagree_decide_nothing(alignment):
@@ -85,6 +90,16 @@ def test_slices_that_disagree_decide_nothing(alignment):
     assert found[0] is people[0]
     assert "decide again" in report.problems[0]
     assert report.broken == {PAIR}
+
+
+def test_another_slice_may_decide_anew_after_a_pull(alignment):
+    people = [person("a")]
+    once, report = pulled_from(
+        people, reviewed(imported(people, alignment), ["accepted", "undecided", "undecided"]), alignment
+    )
+    pair = reviewed(report.seen["sample"], ["accepted", "rejected", "undecided"])
+    twice, _ = pulled_from(once, pair, alignment)
+    assert [p.review for p in (*once, *twice)] == ["accepted", "rejected"]
 
 
 def test_a_deleted_person_is_rejected_and_a_drawn_one_is_added(alignment):
