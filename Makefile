@@ -19,8 +19,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	rm -rf build/types
 	mkdir -p build/types/exlcap
-	ln -s ../../../exlcap/* build/types/exlcap/
-	for stage in simulate capture align annotate dataset train; do ln -s ../../../$$stage build/types/exlcap/; done
+	for part in exlcap/* simulate capture align annotate dataset train; do ln -s ../../../$$part build/types/exlcap/; done
 	$(BIN)/mypy -p exlcap
 
 $(INSTALLED): pyproject.toml constraints.txt
