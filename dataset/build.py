@@ -7,9 +7,9 @@ after more takes, makes only what is missing or changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from exlcap.alignment import Alignment, read_alignment
 from exlcap.console import progress, say
 from exlcap.dataset.annotations import annotation_files, people_of
 from exlcap.dataset.images import encoded, linear_image, write_png
-from exlcap.dataset.manifest import Manifest, PairEntry, Parameters, read_manifest, write_manifest
+from exlcap.dataset.manifest import Developed, Manifest, PairEntry, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
 from exlcap.develop import Development
 from exlcap.errors import ExlcapError
@@ -50,10 +50,9 @@ class Item:
 
     def development(self, role: Role, parameters: Parameters) -> Development:
         """How the frame of a camera is developed."""
-        black_level_dn = self.take.header.rig.sensor.black_level_dn
-        if parameters.white_balance == "none":
-            return Development(black_level_dn)
-        return Development(black_level_dn, self.alignment.white_balance(role))
+        rig = self.take.header.rig
+        balance = (1.0, 1.0, 1.0) if parameters.white_balance == "none" else self.alignment.white_balance(role)
+        return Development(rig.dark_level_dn(role), balance, rig.colour_matrix(role))
 
     def key(self, parameters: Parameters) -> str:
         """SHA-256 of all that its images depend on."""
@@ -104,7 +103,10 @@ def build(workspace: Workspace, name: str, parameters: Parameters, items: list[I
         _same_parameters(read_manifest(folder), parameters)
     base_gains = {item.take.header.scene: item.take.header.steps[0].well.gain_db for item in items}
     splits = split_scenes(base_gains, parameters.seed, parameters.test, parameters.val)
-    building = Manifest(name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits)
+    building = Manifest(
+        name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits,
+        developments=_developments(items, parameters),
+    )  # fmt: skip
     write_manifest(folder, building)
 
     entries = _build_images(folder, items, parameters)
@@ -120,6 +122,15 @@ def build(workspace: Workspace, name: str, parameters: Parameters, items: list[I
     )
     write_manifest(folder, done)
     return done
+
+
+def _developments(items: Sequence[Item], parameters: Parameters) -> tuple[Developed, ...]:
+    """How the frames of each take and camera are developed, takes of the same development together."""
+    takes: dict[tuple[Role, Development], list[str]] = {}
+    for item in {item.take.name: item for item in items}.values():
+        for role in ROLES:
+            takes.setdefault((role, item.development(role, parameters)), []).append(item.take.name)
+    return tuple(Developed(role=role, takes=tuple(names), **asdict(how)) for (role, how), names in takes.items())
 
 
 def _same_parameters(old: Manifest, parameters: Parameters) -> None:

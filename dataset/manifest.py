@@ -10,6 +10,7 @@ from pydantic import Field
 from exlcap.errors import ExlcapError
 from exlcap.files import read_json, write_json
 from exlcap.records import Record, parse
+from exlcap.rig import Matrix3, Role
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -28,6 +29,16 @@ class Parameters(Record):
     seed: int = Field(default=0, ge=0)
     test: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+
+
+class Developed(Record):
+    """How raw frames of a camera became pictures, see `exlcap.develop.Development`. takes: which; none means all."""
+
+    role: Role
+    takes: tuple[str, ...] = ()
+    black_level_dn: float
+    white_balance: tuple[float, float, float]
+    colour_matrix: Matrix3 | None
 
 
 class PairEntry(Record):
@@ -80,6 +91,7 @@ class Manifest(Record):
     origin: Literal["built", "imported", "simulated"] = "built"
     source: str | None = None
     parameters: Parameters = Parameters()
+    developments: tuple[Developed, ...] = ()
     splits: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
     pairs: tuple[PairEntry, ...] = ()

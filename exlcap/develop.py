@@ -1,4 +1,4 @@
-"""From raw Bayer to a picture: black level -> linear light -> white balance -> RGB -> sRGB.
+"""From raw Bayer to a picture: black level -> linear light -> white balance -> RGB -> colour matrix -> sRGB.
 
 12 bits are kept until the last step: demosaicing runs on 16 bits (four spare bits), everything after it in float32
 linear light, in which values below black stay negative, so that averaging dark frames has no bias.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.rig import WHITE_DN
+from exlcap.rig import WHITE_DN, Matrix3
 
 if TYPE_CHECKING:
     from exlcap.alignment import Alignment
@@ -25,10 +25,14 @@ LUT_BITS = 16
 
 @dataclass(frozen=True)
 class Development:
-    """Parameters of a development. black_level_dn in 12-bit numbers; white_balance: factors for red, green, blue."""
+    """Parameters of a development. black_level_dn in 12-bit numbers; white_balance: factors for red, green, blue.
+
+    colour_matrix: from the balanced colours of the camera to those of sRGB, in linear light; None leaves them.
+    """
 
     black_level_dn: float
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    colour_matrix: Matrix3 | None = None
 
 
 def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
@@ -51,6 +55,10 @@ def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
     linear *= np.tile(balance / (16 * range_dn), width).astype(np.float32)
     linear -= np.tile(balance * how.black_level_dn / range_dn, width).astype(np.float32)
     developed: Linear = linear.reshape(*raw.shape, 3)
+    if how.colour_matrix is not None:
+        # what is white stays white: a saturated pixel's balanced channels differ, and a matrix would colour it
+        np.minimum(developed, 1, out=developed)
+        developed = cv2.transform(developed, np.array(how.colour_matrix))
     return developed
 
 

@@ -18,8 +18,12 @@ else:
 
 Role = Literal["well", "low"]
 ROLES: tuple[Role, Role] = ("well", "low")
+Row3 = tuple[float, float, float]
+Matrix3 = tuple[Row3, Row3, Row3]
 WHITE_DN = 4095
 """Largest value of a 12-bit pixel."""
+GREY_TOLERANCE = 0.02
+"""A row of a colour matrix may miss the sum of 1 by this much, as matrices are published with few digits."""
 
 MICROSECONDS = "microseconds (1 ms = 1000)"
 
@@ -31,19 +35,43 @@ class Setting(Record):
     gain_db: float = Field(ge=0, le=48)
 
 
+class Colour(Record):
+    """What takes a camera's colours to those of sRGB, in linear light after white balance.
+
+    matrix: rows give red, green and blue; each sums to 1, so that grey stays grey.
+    """
+
+    matrix: Matrix3
+
+    @field_validator("matrix")
+    @classmethod
+    def _keeps_grey(cls, matrix: Matrix3) -> Matrix3:
+        for row in matrix:
+            if abs(sum(row) - 1) > GREY_TOLERANCE:
+                raise ValueError(f"row {list(row)} sums to {sum(row):g}; each must sum to 1, or grey would be coloured")
+        return matrix
+
+
 class WellCamera(Record):
-    """The bright camera: it sees the transmitted light, unfiltered."""
+    """The bright camera: it sees the transmitted light, unfiltered. dark_level_dn: see `Rig.dark_level_dn`."""
 
     serial: str = Field(min_length=1)
+    dark_level_dn: float | None = Field(default=None, ge=0, le=1023)
+    colour: Colour | None = None
 
 
 class LowCamera(Record):
-    """The dark camera: behind the ND filter, usually on the reflected (mirrored) path; its gain never changes."""
+    """The dark camera: behind the ND filter, usually on the reflected (mirrored) path; its gain never changes.
+
+    dark_level_dn: see `Rig.dark_level_dn`.
+    """
 
     serial: str = Field(min_length=1)
     gain_db: float = Field(ge=0, le=48)
     nd_transmittance: float = Field(gt=0, lt=1)
     mirror: bool
+    dark_level_dn: float | None = Field(default=None, ge=0, le=1023)
+    colour: Colour | None = None
 
 
 class Sensor(Record):
@@ -63,12 +91,16 @@ class Sensor(Record):
 
 
 class Sync(Record):
-    """How one pulse opens both shutters, how often, and how many frames are dropped after a change of settings."""
+    """How one pulse opens both shutters, how often, and how many frames are dropped after a change of settings.
+
+    max_skew_us: how far apart the shutters of a pair may be, by the cameras' clocks after a fit.
+    """
 
     mode: Literal["external", "timer", "exposure-active", "software"]
     pulse_hz: float = Field(gt=0, le=164)
     timeout_ms: int = Field(default=2000, ge=10, le=60_000)
     guard_frames: int = Field(ge=0, le=100)
+    max_skew_us: float = Field(default=50.0, gt=0)
 
 
 class Limits(Record):
@@ -197,6 +229,16 @@ class Rig(Record):
     def serial(self, role: Role) -> str:
         """Serial number of the camera in a role."""
         return self.well.serial if role == "well" else self.low.serial
+
+    def dark_level_dn(self, role: Role) -> float:
+        """What a camera shows without light: as measured where rig.toml has it, else the black level it is set to."""
+        measured = (self.well if role == "well" else self.low).dark_level_dn
+        return float(self.sensor.black_level_dn) if measured is None else measured
+
+    def colour_matrix(self, role: Role) -> Matrix3 | None:
+        """A camera's colour matrix; None where it has none."""
+        colour = (self.well if role == "well" else self.low).colour
+        return None if colour is None else colour.matrix
 
     def scene_base(self, scene: str) -> SceneBase:
         """Base setting of a scene: its own where rig.toml has one, else the rig's."""

@@ -42,6 +42,21 @@ def test_white_balance_multiplies_linear_light():
     assert np.allclose(linear[5, 5] / linear[5, 5, 1], (2, 1, 0.5), atol=1e-4)
 
 
+MATRIX = ((1.6, -0.4, -0.2), (-0.2, 1.5, -0.3), (0.0, -0.5, 1.5))
+
+
+def test_a_colour_matrix_follows_white_balance_in_linear_light():
+    linear = develop(mosaic((400, 800, 1600)), Development(0, (2.0, 1.0, 0.5), MATRIX))
+    assert np.allclose(linear, 800 / 4095, atol=1e-5)  # balanced to grey, and grey stays grey
+    coloured = develop(mosaic((800, 800, 1600)), Development(0, (2.0, 1.0, 0.5), MATRIX))
+    assert np.allclose(coloured * 4095, np.array(MATRIX) @ (1600, 800, 800), atol=0.05)
+
+
+def test_a_colour_matrix_keeps_white_white_and_what_lies_below_black():
+    assert np.allclose(develop(mosaic((4095,) * 3), Development(60, (1.9, 1.0, 1.4), MATRIX)), 1, atol=1e-5)
+    assert np.allclose(develop(mosaic((40,) * 3), Development(60, colour_matrix=MATRIX)), -20 / 4035, atol=1e-5)
+
+
 @pytest.mark.parametrize(("linear", "srgb"), [(0, 0), (1, 255), (0.5, 188), (0.18, 118), (0.001, 3), (-1, 0), (7, 255)])
 def test_srgb_of_known_levels(linear, srgb):
     assert to_srgb(np.full((2, 2, 3), linear, np.float32)).tolist() == [[[srgb] * 3] * 2] * 2

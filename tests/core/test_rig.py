@@ -23,6 +23,23 @@ def test_a_scene_may_have_its_own_base(tmp_path):
     assert rig.scene_base("street") == rig.base
 
 
+def test_measured_properties_of_a_camera_are_optional(tmp_path):
+    path = tmp_path / "rig.toml"
+    path.write_text(rig_toml(False))
+    plain = read_rig(path)
+    assert (plain.dark_level_dn("well"), plain.colour_matrix("well")) == (60.0, None)
+    commented = ("# dark_level_dn = 60.2", "# [well.colour]", "# matrix = ")
+    text = rig_toml(False)
+    for line in commented:  # what the template shows is valid
+        assert text.count(line) == 1
+        text = text.replace(line, line[2:])
+    path.write_text(text)
+    rig = read_rig(path)
+    assert (rig.dark_level_dn("well"), rig.dark_level_dn("low")) == (60.2, 60.0)
+    assert rig.colour_matrix("well")[1] == (-0.2, 1.5, -0.3)
+    assert rig.colour_matrix("low") is None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
@@ -33,6 +50,8 @@ def test_a_scene_may_have_its_own_base(tmp_path):
         ("nd_transmittance = 0.01", "nd_transmittance = 1", "low.nd_transmittance", "rig.toml"),
         ('serial = "0815-0001"', 'serial = "0815-0000"', "both roles name the same serial", "rig.toml"),
         ("width = 960", "width = 961", "must be even", "rig.toml"),
+        ("[sensor]", "[low.colour]\nmatrix = [[1,0,0],[0,1,0],[0,0,2]]\n[sensor]", "sums to 2", "rig.toml"),
+        ("[sensor]", "[low.colour]\nmatrix = [[1,0,0]]\n[sensor]", "low.colour.matrix", "rig.toml"),
         ("[sync]", "[syncs]", "unknown key 'syncs'", "sync"),
         ('preset = "outdoor"', 'preset = "moonlight"', "preset 'moonlight' is not one of outdoor, indoor", "rig.toml"),
         ("outdoor = [1, 2, 4, 8, 12]", "outdoor = [1, 0]", "exposure divisors", "rig.toml"),

@@ -26,6 +26,7 @@ from exlcap.develop import Development, develop, low_on_well, to_srgb
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
 from exlcap.labels import Person, read_labels, write_labels
+from exlcap.rig import Colour
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 
@@ -279,6 +280,21 @@ def test_white_balance_comes_from_the_alignment_of_each_camera(built):
     assert items[0].development("well", Parameters()).white_balance == (1.0, 1.0, 1.0)
     keys = {i.key(Parameters(white_balance=w)) for i in (item, items[0]) for w in ("reference", "none")}
     assert len(keys) == 2  # the same pixels for an unmeasured balance and for none
+
+
+def test_every_parameter_of_the_development_is_in_the_record_and_in_the_key(built):
+    _, items, manifest = built
+    assert [(d.role, d.black_level_dn, d.colour_matrix, len(d.takes)) for d in manifest.developments] == [
+        ("well", 60.0, None, 4), ("low", 60.0, None, 4)
+    ]  # fmt: skip
+    matrix = ((1.5, -0.5, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    header = items[0].take.header
+    low = header.rig.low.model_copy(update={"colour": Colour(matrix=matrix), "dark_level_dn": 61.5})
+    rig = header.rig.model_copy(update={"low": low})
+    item = replace(items[0], take=replace(items[0].take, header=header.model_copy(update={"rig": rig})))
+    assert item.development("low", Parameters()) == Development(61.5, colour_matrix=matrix)
+    assert item.development("well", Parameters()) == Development(60.0)
+    assert item.key(Parameters()) != items[0].key(Parameters())
 
 
 def square(x, y, side, joints_at=None, name="p"):
