@@ -38,7 +38,8 @@ def shoot_command(
 ) -> None:
     """Shoot a take of a scene, or a static reference.
 
-    Ctrl-C ends the take after the pair in flight. What was left out is shot by the same command with --resume.
+    Ctrl-C ends the take after the pair in flight. What was left out is shot by the same command with --resume. Exit
+    code 3 when the shutters were further apart than sync.max_skew_us of rig.toml.
 
     \b
     Example:
@@ -62,6 +63,8 @@ def shoot_command(
     result(report.text(), report.data(), as_json)
     if report.stopped:
         ctx.exit(130)
+    if report.beyond:
+        ctx.exit(3)
 
 
 @click.command("verify")
@@ -72,7 +75,8 @@ def shoot_command(
 def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_json: bool) -> None:
     """Re-read takes and check every frame.
 
-    Checksums, sizes, 12-bit range, pairing, settings, missing pairs and skew. Exit code 1 when anything is wrong.
+    Checksums, sizes, 12-bit range, pairing, settings, missing pairs and skew. Exit code 1 when anything is wrong, 3
+    when only the shutters are further apart than sync.max_skew_us of the take's rig.
 
     \b
     Example:
@@ -101,3 +105,5 @@ def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_j
     result(verdict_table(verdicts), {"takes": [verdict.data() for verdict in verdicts]}, as_json)
     if any(verdict.problems for verdict in verdicts):
         ctx.exit(1)
+    if any(verdict.beyond for verdict in verdicts):
+        ctx.exit(3)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.rig import ROLES
 from exlcap.take import Take
+
+SHOWN = 10
+"""Single pairs beyond the tolerance that are listed for people; JSON holds them all."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,20 @@ class Report:
     pairs_per_s: float
     go_on: str
 
-    @property
+    @cached_property
     def skew(self) -> Skew | None:
         """How well the shutters agree, where it can be measured."""
-        return measure_skew(self.take.pairs)
+        return measure_skew(self.take)
 
     @property
     def stopped(self) -> bool:
         """Whether the take ended before it was whole."""
         return self.take.header.status != "complete"
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the shutters were measured to disagree by more than the rig allows."""
+        return self.skew is not None and not self.skew.ok
 
     @property
     def swapped(self) -> bool:
@@ -80,6 +89,7 @@ class Report:
             f"{data['pairs']} pairs whole, {data['orphans']} orphans, {data['pairs_per_s']:.1f} pairs/s while grabbing"
         )
         lines.append(f"skew of the shutters: {skew_text(self.skew)}")
+        lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
         if self.swapped:
             lines.append("the dark camera is brighter than the bright one: are the serials swapped in rig.toml?")
         if self.stopped:

@@ -7,44 +7,90 @@ left is the jitter between the shutters. A constant delay between them cannot be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from exlcap.take import Pair
+from exlcap.take import Pair, Take
 
 FEWEST_PAIRS = 10
 """Below this the fit would follow the jitter it is meant to show."""
+ROUNDS = 5
+OUTLIER = 4.0
+"""Pairs this many times the median residual off do not bend the fit: one late shutter must not accuse the others."""
+NOT_MEASURABLE = "not measurable here"
+"""What is said instead of a number; never a zero where nothing was measured."""
 
 
 @dataclass(frozen=True)
 class Skew:
-    """Drift of the dark camera's clock against the bright one's, and the residuals of the fit by size."""
+    """Drift of the dark camera's clock against the bright one's, and what the fit leaves of each pair.
+
+    residual_us: sizes, in the order of the pairs. beyond: which pairs are off by more than tolerance_us, as text.
+    """
 
     drift_ppm: float
-    residual_us_p50: float
-    residual_us_p99: float
-    residual_us_max: float
-    pairs: int
+    residual_us: tuple[float, ...]
+    tolerance_us: float
+    beyond: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the take keeps to the tolerance: 99 of 100 pairs do. Single pairs beyond are flagged one by one."""
+        return self._percentile(99) <= self.tolerance_us
+
+    def _percentile(self, share: float) -> float:
+        return float(np.percentile(self.residual_us, share))
 
     def text(self) -> str:
         """For people."""
+        data = self.data()
         return (
-            f"residual p50 {self.residual_us_p50:.2f}, p99 {self.residual_us_p99:.2f}, max {self.residual_us_max:.2f} "
-            f"us over {self.pairs} pairs, clocks drift {self.drift_ppm:+.1f} ppm"
+            f"residual p50 {data['residual_us_p50']:.2f}, p99 {data['residual_us_p99']:.2f}, max "
+            f"{data['residual_us_max']:.2f} us over {data['pairs']} pairs, clocks drift {self.drift_ppm:+.1f} ppm"
+            + ("" if self.ok else f": BEYOND the tolerance of {self.tolerance_us:g} us")
         )
 
-    def data(self) -> dict[str, float | int]:
+    def data(self) -> dict[str, Any]:
         """As JSON types."""
-        return {key: round(value, 3) for key, value in asdict(self).items()}
+        return {
+            "ok": self.ok,
+            "drift_ppm": round(self.drift_ppm, 3),
+            "residual_us_p50": round(self._percentile(50), 3),
+            "residual_us_p99": round(self._percentile(99), 3),
+            "residual_us_max": round(max(self.residual_us), 3),
+            "pairs": len(self.residual_us),
+            "max_skew_us": self.tolerance_us,
+            "beyond": list(self.beyond),
+        }
 
 
-def measure_skew(pairs: Sequence[Pair]) -> Skew | None:
-    """Fit the two clocks over the pairs of a take.
+def measure_skew(take: Take) -> Skew | None:
+    """Fit the two clocks over a take and hold its pairs against the tolerance of its rig.
 
     None when it cannot be measured: device timestamps are missing, mean different moments or started anew (the camera
     was plugged in again), or pairs are too few.
     """
+    times = _times_ns(take.pairs)
+    if times is None:
+        return None
+    well, low = times
+    lag = low - well  # fitting the difference keeps the small slope's digits
+    slope, offset = _fit(well, lag)
+    residual_us = np.abs(lag - (slope * well + offset)) / 1000
+    tolerance_us = take.header.rig.sync.max_skew_us
+    beyond = [
+        f"k = {pair.k} pulse {pair.index}: shutters {size:.1f} us apart, tolerance {tolerance_us:g}"
+        for pair, size in zip(take.pairs, residual_us, strict=True)
+        if size > tolerance_us
+    ]
+    return Skew(float(slope * 1e6), tuple(map(float, residual_us)), tolerance_us, tuple(beyond))
+
+
+def _times_ns(pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """Device times of both cameras in nanoseconds since the first pair, None where they cannot be compared."""
     timed = [
         (pair.well.device_time_ns, pair.low.device_time_ns)
         for pair in pairs
@@ -54,18 +100,23 @@ def measure_skew(pairs: Sequence[Pair]) -> Skew | None:
     ]
     if len(timed) < max(FEWEST_PAIRS, len(pairs)):
         return None
-    # whole nanoseconds since the first pair: a clock's own count may exceed what float64 holds exactly
+    # whole nanoseconds are subtracted first: a clock's own count may exceed what float64 holds exactly
     well = np.array([w - timed[0][0] for w, _ in timed], np.float64)
     low = np.array([d - timed[0][1] for _, d in timed], np.float64)
-    if np.any(np.diff(well) <= 0) or np.any(np.diff(low) <= 0):
-        return None
-    lag = low - well  # fitting the difference keeps the small slope's digits
-    slope, offset = np.polyfit(well, lag, 1)
-    residual_us = np.abs(lag - (slope * well + offset)) / 1000
-    p50, p99 = np.percentile(residual_us, [50, 99])
-    return Skew(float(slope * 1e6), float(p50), float(p99), float(residual_us.max()), len(timed))
+    return None if np.any(np.diff(well) <= 0) or np.any(np.diff(low) <= 0) else (well, low)
+
+
+def _fit(well: npt.NDArray[np.float64], lag: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and offset of lag over well, by least squares on the pairs that are no outliers."""
+    kept = np.ones(len(well), bool)
+    slope, offset = 0.0, 0.0
+    for _ in range(ROUNDS):
+        slope, offset = np.polyfit(well[kept], lag[kept], 1)
+        residual = np.abs(lag - (slope * well + offset))
+        kept = residual <= OUTLIER * max(float(np.median(residual)), 1.0)
+    return float(slope), float(offset)
 
 
 def skew_text(skew: Skew | None) -> str:
-    """For people; never a zero where nothing was measured."""
-    return "not measurable here" if skew is None else skew.text()
+    """For people."""
+    return NOT_MEASURABLE if skew is None else skew.text()

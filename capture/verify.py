@@ -28,11 +28,16 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def beyond(self) -> bool:
+        """Whether the shutters were measured to disagree by more than the take's rig allows."""
+        return self.skew is not None and not self.skew.ok
+
     def data(self) -> dict[str, Any]:
         """As JSON types."""
         return {
             "take": self.take,
-            "ok": not self.problems,
+            "ok": not self.problems and not self.beyond,
             "pairs": self.pairs,
             "orphans": self.orphans,
             "missing": self.missing,
@@ -52,11 +57,11 @@ def verify_take(folder: Path, name: str) -> Verdict:
         return verdict
     verdict.pairs, verdict.orphans = len(take.pairs), len(take.orphans)
     verdict.missing = sum(take.missing().values())
-    verdict.skew = measure_skew(take.pairs)
+    verdict.skew = measure_skew(take)
     verdict.problems += _whole_problems(take)
     for pair in take.pairs:
         verdict.problems += [f"k = {pair.k} pulse {pair.index}: {problem}" for problem in _pair_problems(take, pair)]
-    verdict.remarks += _remarks(take)
+    verdict.remarks += [*_remarks(take), *(verdict.skew.beyond if verdict.skew else ())]
     return verdict
 
 
@@ -152,7 +157,7 @@ def verdict_table(verdicts: list[Verdict]) -> str:
     for verdict in verdicts:
         lines.append(
             f"{verdict.take:<32} {verdict.pairs:>6} {verdict.missing:>5} {verdict.orphans:>7}  "
-            f"{'WRONG ' if verdict.problems else 'ok    '}  {skew_text(verdict.skew)}"
+            f"{'WRONG ' if verdict.problems else 'SKEW  ' if verdict.beyond else 'ok    '}  {skew_text(verdict.skew)}"
         )
         lines += [f"    wrong: {problem}" for problem in verdict.problems]
         lines += [f"    note: {remark}" for remark in verdict.remarks]

@@ -126,14 +126,16 @@ def test_the_skew_of_drifting_clocks_is_measured(simulated):
 
     well = SimulatedCamera("0815-0000", clock=Clock(origin_ns=7_000_000_000_000, jitter_ns=200))
     low = SimulatedCamera("0815-0001", clock=Clock(origin_ns=5, drift_ppm=80.0, jitter_ns=200))
-    skew = measure_skew(simulated(well, low, pairs=40).pairs)
+    skew = measure_skew(simulated(well, low, pairs=40))
     assert skew is not None
     assert skew.drift_ppm == pytest.approx(80.0, abs=1.0)
-    assert 0 < skew.residual_us_p50 < skew.residual_us_p99 <= skew.residual_us_max < 2.0
+    data = skew.data()
+    assert 0 < data["residual_us_p50"] < data["residual_us_p99"] <= data["residual_us_max"] < 2.0
+    assert skew.ok and data["beyond"] == []
 
 
 def test_no_skew_is_told_without_timestamps(simulated):
     from exlcap.capture.skew import measure_skew, skew_text
 
-    skew = measure_skew(simulated(*pair_of_cameras(), pairs=20).pairs)
+    skew = measure_skew(simulated(*pair_of_cameras(), pairs=20))
     assert skew is None and skew_text(skew) == "not measurable here"
