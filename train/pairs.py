@@ -68,8 +68,16 @@ class Split:
 
 
 def check_dataset(folder: Path) -> None:
-    """Raise ExlcapError unless this is a data set in a format that is known, and its build was finished."""
-    read_complete(folder)
+    """Raise ExlcapError unless this is a finished data set of 8-bit sRGB, in a format that is known."""
+    if (depth := read_complete(folder).parameters.depth) != 8:
+        raise ExlcapError(f"the data set at {folder} holds {depth}-bit linear images; training reads 8-bit sRGB",
+                          "build one with `exlcap build --depth 8` under another --name")  # fmt: skip
+
+
+def other_tests(folder: Path) -> list[str]:
+    """Test splits beyond the paper's five, as the cameras of ExLPose-OCN ("A7M3", "RICOH3")."""
+    found = sorted(path.stem.removeprefix("test_") for path in (folder / "annotations").glob("test_*.json"))
+    return [name for name in found if name not in TEST_SPLITS]
 
 
 def data_checksum(folder: Path) -> str:

@@ -15,7 +15,7 @@ from exlcap.train.crops import crop_people
 from exlcap.train.evaluate import Scores, score_split
 from exlcap.train.gallery import Shown, write_gallery
 from exlcap.train.model import PoseNet
-from exlcap.train.pairs import REBUILD, TEST_SPLITS, check_dataset, read_split
+from exlcap.train.pairs import REBUILD, TEST_SPLITS, check_dataset, other_tests, read_split
 from exlcap.train.predict import predict
 from exlcap.train.runs import load_checkpoint
 from exlcap.train.table import PAPER_NOTE, as_markdown, as_text, missing_splits, rows
@@ -61,6 +61,8 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     ]
     if missing:
         notes.append(f"no people in: {', '.join(missing)} (no file or an empty one)")
+    others = [(name, score) for name, score in scores.items() if name not in TEST_SPLITS and score]
+    notes += [f"{name}: AP {score.ap:.1f} ({score.images} images, {score.people} people)" for name, score in others]
     lines = rows(folder.name, scores)
     data = {
         "format": 1,
@@ -90,7 +92,7 @@ def _scores(trained: Trained, data_folder: Path, flip: bool) -> tuple[dict[str, 
     size = (config.model.height, config.model.width)
     scores: dict[str, Scores | None] = {}
     shown: dict[str, Shown] = {}
-    for name in TEST_SPLITS:
+    for name in (*TEST_SPLITS, *other_tests(data_folder)):
         split = read_split(data_folder, f"test_{name}")
         if split is None or not split.figures:
             scores[name] = None

@@ -28,6 +28,7 @@ from exlcap.files import sha256_file
 from exlcap.labels import Person, read_labels, write_labels
 from exlcap.rig import Colour
 from exlcap.simulate.optics import true_alignment
+from exlcap.train.pairs import read_split
 from tests.conftest import make_take, make_workspace
 
 NAMES = ("train", "val", "test_LL-N", "test_LL-H", "test_LL-E", "test_LL-A", "test_WL")
@@ -251,6 +252,24 @@ def test_unwarped_dark_images_keep_every_pixel_and_their_labels_follow(built):
         assert np.allclose(there, well[both, :2], atol=1e-3)
         compared += both.sum()
     assert compared > 30
+
+
+@pytest.mark.slow
+def test_train_and_eval_read_an_unwarped_data_set_and_refuse_a_16_bit_one(built):
+    workspace, items, manifest = built
+    splits = {"test": ("plaza", "alley"), "val": ("arcade",)}
+    build(workspace, "unwarped", Parameters(warp="none", **splits), items)
+    build(workspace, "deep", Parameters(depth=16, **splits), items)
+    done = exlcap(workspace, "train", "--data", "deep", "--epochs", "1")
+    assert (done.returncode, "16-bit linear" in done.stderr) == (2, True)
+    done = exlcap(workspace, "train", "--data", "unwarped", "--run", "r", "--epochs", "1", "--preset", "small")
+    assert done.returncode == 0, done.stderr
+    done = exlcap(workspace, "eval", "--run", "r")
+    assert done.returncode == 0, done.stderr
+    assert "no people in" not in done.stdout
+    pairs = read_split(workspace.dataset("unwarped"), "train").pairs
+    assert len(pairs) * 2 == manifest.counts["train"][1]
+    assert all(not np.allclose(pair.low.keypoints, pair.well.keypoints, atol=1) for pair in pairs)
 
 
 def test_16_bit_images_keep_linear_light(built):

@@ -15,7 +15,7 @@ from exlcap.dataset.manifest import read_complete
 from exlcap.dataset.validate import counts, find_all, read_subject
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file, write_json
-from exlcap.train.pairs import read_image, read_split
+from exlcap.train.pairs import other_tests, read_image, read_split
 from tests.dataset.small import standing
 
 LONG = "imgs_0212_hwangridan_vid000020_exp1200_dark_000052__gain_3.40_exposure_417.png"
@@ -246,6 +246,7 @@ def test_ocn_is_read_by_eval(tmp_path):
     assert manifest.counts == {"test_A7M3": (2, 2), "test_RICOH3": (1, 1), "test_LL-A": (3, 3)}
     split = read_split(tmp_path / "ocn", "test_LL-A")
     assert [figure.light for figure in split.figures] == ["low"] * 3
+    assert other_tests(tmp_path / "ocn") == ["A7M3", "RICOH3"]  # scored beside the paper's five
     for figure in split.figures:
         assert read_image(tmp_path / "ocn", figure.file).shape == (48, 64, 3)
     assert {f.check for f in find_all(read_subject(tmp_path / "ocn"))} == {"one_visibility"}

@@ -111,6 +111,14 @@ def test_the_checksum_changes_with_what_a_run_learns_from_and_not_with_the_tests
     assert data_checksum(folder) != before
 
 
+def test_16_bit_linear_images_are_refused(folder: Path) -> None:
+    record = json.loads((folder / "dataset.json").read_text())
+    record["parameters"]["depth"] = 16
+    (folder / "dataset.json").write_text(json.dumps(record))
+    with pytest.raises(ExlcapError, match="16-bit linear images; training reads 8-bit sRGB"):
+        check_dataset(folder)
+
+
 def test_an_unknown_format_of_data_set_is_refused(folder: Path) -> None:
     (folder / "dataset.json").write_text('{"format": 99}')
     with pytest.raises(ExlcapError, match="unknown format 99"):
