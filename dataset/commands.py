@@ -61,6 +61,7 @@ def build_command(
     """
     from exlcap.dataset.build import build, collect
     from exlcap.dataset.card import data_card
+    from exlcap.dataset.drift import drift_remarks
     from exlcap.dataset.manifest import Parameters
     from exlcap.dataset.sheet import write_sheet
     from exlcap.dataset.table import as_json as table_json
@@ -72,6 +73,8 @@ def build_command(
         raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
     workspace = workspace_of(ctx)
     items = collect(workspace, every)
+    for remark in drift_remarks(items):
+        say(f"warning: {remark}")
     bits: Literal[8, 16] = 8 if depth == "8" else 16
     parameters = Parameters(
         every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val
