@@ -79,7 +79,7 @@ def plan_take(workspace: Workspace, request: Request) -> Plan:
     return Plan(
         folder=folder / f"{prefix}-{number:03d}",
         number=number,
-        steps=_steps(workspace.rig, request),
+        steps=planned_steps(workspace.rig, request),
         pairs_per_step=workspace.rig.reference.frames if request.scene is None else pairs,
         unfinished=None,
     )
@@ -103,7 +103,11 @@ def _takes(workspace: Workspace, request: Request) -> list[tuple[int, Path]]:
     return numbered(*_home(workspace, request))
 
 
-def _steps(rig: Rig, request: Request) -> tuple[Step, ...]:
+def planned_steps(rig: Rig, request: Request) -> tuple[Step, ...]:
+    """The steps a request asks for; what it leaves open is as rig.toml says.
+
+    Raises ExlcapError for a setting or schedule that no camera can do.
+    """
     if request.scene is None:
         return steps_for_reference(rig)
     base = rig.scene_base(request.scene)

@@ -1,0 +1,154 @@
+"""`exlcap plan`: what each step of a schedule will give, before anything is shot."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exlcap.alignment import alignment_in_force
+from exlcap.capture.camera import CameraLimits, same_setting
+from exlcap.capture.prediction import Prediction, Rates, mean_found, predict, rates_of_frame, rates_of_level
+from exlcap.capture.request import Request, planned_steps
+from exlcap.capture.schedule import check_limits
+from exlcap.errors import ExlcapError
+from exlcap.rig import ROLES, Rig, Setting
+from exlcap.simulate.sensor import SensorModel
+from exlcap.take import Step, Take, read_take
+from exlcap.workspace import Workspace, numbered
+
+LEVEL = 0.18
+"""Mean linear level of a well exposed bright frame: the grey card's."""
+MODEL = "an IMX255-like sensor (10,700 e- full well, 2.4 e- read noise), not measured on these cameras"
+ANY_CAMERA = CameraLimits(exposure_us_min=0.0, exposure_us_max=math.inf, gain_db_max=math.inf)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A schedule and what it will give. light, filter: where the two came from, for people."""
+
+    light: str
+    transmittance: float
+    filter: str
+    steps: tuple[Prediction, ...]
+
+    def data(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {
+            "light": self.light,
+            "transmittance": self.transmittance,
+            "transmittance_source": self.filter,
+            "model": MODEL,
+            "steps": [step.data() for step in self.steps],
+        }
+
+    def text(self) -> str:
+        """As lines for people."""
+        lines = [
+            f"light: {self.light}; transmittance {self.transmittance:.4f}, {self.filter}",
+            f"sensor model: {MODEL}",
+            "   k  exposure us  well dB  low dB  split  low mean  found  low SNR dB  well SNR dB  well clipped",
+        ]
+        for step in self.steps:
+            found = "-" if step.low_mean_found is None else f"{step.low_mean_found:.2f}"
+            lines.append(
+                f"  {step.k:>2}  {step.exposure_us:>11.1f}  {step.well_gain_db:>7.2f}  {step.low_gain_db:>6.2f}  "
+                f"{step.split:<5}  {step.low_mean:>8.2f}  {found:>5}  {step.low_snr_db:>10.1f}  "
+                f"{step.well_snr_db:>11.1f}  {step.well_clipped_share:>12.2%}"
+            )
+        lines += [f"cannot be shot: {step.problem}" for step in self.steps if step.problem]
+        lines.append("low mean: of the developed dark image, 0..255; SNR: of one raw pixel at the mean level")
+        return "\n".join(lines)
+
+
+def outlook(workspace: Workspace, request: Request, level: float | None, folder: Path | None) -> Outlook:
+    """Predict a schedule. level: mean linear level of the bright camera at the base setting. folder: of a take instead.
+
+    request: scene "" asks for the rig's own base. Raises ExlcapError for a bad level, a schedule no camera can do, or a
+    take that is not there or holds no pairs.
+    """
+    rig = workspace.rig
+    model = SensorModel(black_level_dn=rig.sensor.black_level_dn)
+    transmittance, source = _transmittance(workspace)
+    take = None if folder is None else _take(workspace, folder)
+    steps = planned_steps(rig, request if take is None else _as_shot(take, request))
+    light, rates = _light_of_level(level, steps[0], model) if take is None else _light_of_take(take, model)
+    return Outlook(
+        light,
+        transmittance,
+        source,
+        tuple(
+            predict(step, rates, transmittance, model, found=_found(take, step), problem=_problem(step, rig))
+            for step in steps
+        ),
+    )
+
+
+def _light_of_level(level: float | None, first: Step, model: SensorModel) -> tuple[str, Rates]:
+    level = LEVEL if level is None else level
+    if not 0 < level < 1:
+        raise ExlcapError(f"--level {level:g} is not between 0 and 1", "it is a share of white: 0.18 for a grey card")
+    base = Setting(exposure_us=first.well.exposure_us * first.k, gain_db=_base_gain_db(first))
+    light = f"mean level {level:g} of white in the bright camera at {base.exposure_us:g} us, {base.gain_db:.2f} dB"
+    return light, rates_of_level(level, base, model)
+
+
+def _light_of_take(take: Take, model: SensorModel) -> tuple[str, Rates]:
+    pair = take.pairs[0]
+    light = f"bright frame of {take.name}, k = {pair.k} ({pair.well.clipped_share:.2%} clipped)"
+    dark_dn = take.header.rig.dark_level_dn("well")
+    return light, rates_of_frame(take.raw(pair, "well"), dark_dn, pair.well.read_back, model)
+
+
+def _found(take: Take | None, step: Step) -> float | None:
+    """Mean of the dark frames of a step, if the take was shot so."""
+    if take is None:
+        return None
+    shot = next((shot for shot in take.header.steps if shot.k == step.k), None)
+    same = shot is not None and all(same_setting(shot.setting(role), step.setting(role)) for role in ROLES)
+    return mean_found(take, step.k) if same else None
+
+
+def _take(workspace: Workspace, folder: Path) -> Take:
+    """A take by its folder, as seen from here or from the workspace."""
+    take = read_take(folder if folder.exists() else workspace.root / folder)
+    if not take.pairs:
+        raise ExlcapError(f"{take.name} holds no pairs", "name another take, or give --level")
+    return take
+
+
+def _as_shot(take: Take, request: Request) -> Request:
+    """The request with what it leaves open filled in from a take of a scene."""
+    if take.header.kind == "reference":
+        return request
+    first = take.header.steps[0]
+    return replace(
+        request,
+        exposure_us=first.well.exposure_us * first.k if request.exposure_us is None else request.exposure_us,
+        gain_db=_base_gain_db(first) if request.gain_db is None else request.gain_db,
+        schedule=request.schedule or ",".join(str(step.k) for step in take.header.steps),
+    )
+
+
+def _base_gain_db(step: Step) -> float:
+    """Bright gain at k = 1; rounding must not leave it below 0."""
+    return max(0.0, step.well.gain_db - 20 * math.log10(step.k))
+
+
+def _transmittance(workspace: Workspace) -> tuple[float, str]:
+    """Of the dark path, as the newest alignment measured it, else the filter's nominal value."""
+    if numbered(workspace.alignments, "align", ".json"):
+        name, alignment = alignment_in_force(workspace)
+        if alignment.photometry is not None:
+            return sum(alignment.photometry.transmittance) / 3, f"measured by {name}"
+    return workspace.rig.low.nd_transmittance, "nominal value of rig.toml"
+
+
+def _problem(step: Step, rig: Rig) -> str | None:
+    """Why a step cannot be shot by the rig's own limits; None when it can."""
+    try:
+        check_limits([step], rig, dict.fromkeys(ROLES, ANY_CAMERA))
+    except ExlcapError as error:
+        return error.message
+    return None
