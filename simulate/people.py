@@ -166,14 +166,15 @@ def label(picture: Picture, drawn: Drawn, size: tuple[int, int]) -> Person | Non
     """The true label of a drawn person in a frame of (width, height) bright pixels; None when too little is in it.
 
     Flags: 2 visible, 1 hidden by another person, a prop or the own body, 0 outside the frame. The box holds the whole
-    outline, hidden parts too, cut to the frame.
+    outline, hidden parts too, cut to the frame, and every labelled joint.
     """
     keypoints: Keypoints = np.column_stack([drawn.places, np.where(_visible(picture, drawn), 2.0, 1.0)])
     keypoints = inside(keypoints, *size)
     if (keypoints[:, 2] > 0).sum() < FEWEST_JOINTS or not (keypoints[:, 2] == 2).any():
         return None
-    left, top = max(0.0, drawn.outline[0]), max(0.0, drawn.outline[1])
-    right, bottom = min(size[0] - 1.0, drawn.outline[2]), min(size[1] - 1.0, drawn.outline[3])
+    joints = keypoints[keypoints[:, 2] > 0, :2]  # the top of a head can lie a pixel above what is drawn of it
+    left, top = np.minimum(np.maximum(drawn.outline[:2], 0), joints.min(0)).tolist()
+    right, bottom = np.maximum(np.minimum(drawn.outline[2:], np.array(size) - 1), joints.max(0)).tolist()
     return Person(
         id=f"p{drawn.owner}",
         keypoints=keypoints,

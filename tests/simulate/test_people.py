@@ -112,6 +112,16 @@ def test_the_box_is_tight_about_the_drawn_pixels(picture):
     assert person.box == pytest.approx(drawn, abs=1.0)
 
 
+@pytest.mark.parametrize("depth_m", [-3.0, -9.0, -25.0])
+@pytest.mark.parametrize("nod", [-0.6, 0.0, 0.6])
+def test_every_labelled_joint_is_in_the_box_however_far_the_person(picture, depth_m, nod):
+    (person,) = show(picture, Placed(Pose(nod=nod), 0.1, depth_m, 0.5))
+    joints = person.keypoints[person.labelled, :2]
+    corner, size = np.array(person.box[:2]), np.array(person.box[2:])
+    assert (joints >= corner - 1e-9).all()
+    assert (joints <= corner + size + 1e-9).all()
+
+
 def test_the_head_joint_is_the_top_of_the_head(picture):
     (person,) = show(picture, Placed(Pose(nod=0.0), 0, -4, 0))
     rows, _ = np.nonzero(picture.owner == 1)
