@@ -19,6 +19,8 @@ from exlcap.labels import COCO_CATEGORY, PairLabels, Person, coco_annotation, in
 from exlcap.lighting import lighting_split
 from exlcap.rig import ROLES, Role
 
+OUTSIDE = "wholly outside the area that both cameras see"
+REJECTED = "rejected in review"
 People = Mapping[str, Mapping[Role, tuple[Person, ...]]]
 """The people of both images of every pair, in pixels of those images."""
 
@@ -90,8 +92,18 @@ def crowd_index(people: Sequence[Person]) -> float:
     return sum(ratios) / len(ratios) if ratios else 0.0
 
 
+def people_left_out(labels: PairLabels, alignment: Alignment) -> dict[str, int]:
+    """How many labelled people of a bright frame its image does not show, by reason."""
+    rejected = sum(person.review == "rejected" for person in labels.well)
+    kept = sum(in_crop(person, alignment) is not None for person in labels.well)
+    return {REJECTED: rejected, OUTSIDE: len(labels.well) - rejected - kept}
+
+
 def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Role, tuple[Person, ...]]:
-    """People of a pair in pixels of its two images; rejected ones and those outside stay out."""
+    """People of a pair in pixels of its two images; rejected ones and those wholly outside stay out.
+
+    Who is small, cut, hidden or without a joint stays, as in COCO; `people_left_out` counts the others.
+    """
     well = tuple(moved for person in labels.well if (moved := in_crop(person, alignment)))
     if warp == "low":
         return {"well": well, "low": well}

@@ -7,6 +7,7 @@ after more takes, makes only what is missing or changed.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from exlcap import __version__
 from exlcap.alignment import Alignment, read_alignment
 from exlcap.console import progress, say
-from exlcap.dataset.annotations import annotation_files, people_of
+from exlcap.dataset.annotations import annotation_files, people_left_out, people_of
 from exlcap.dataset.images import encoded, linear_image, write_png
 from exlcap.dataset.manifest import Developed, Manifest, PairEntry, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
@@ -93,19 +94,21 @@ def collect(workspace: Workspace, every: int) -> list[Item]:
     return items
 
 
-def build(workspace: Workspace, name: str, parameters: Parameters, items: list[Item]) -> Manifest:
-    """Build data set `name` from collected items and return its manifest.
+def build(workspace: Workspace, name: str, parameters: Parameters, items: list[Item], licence: str = "") -> Manifest:
+    """Build data set `name` from collected items and return its manifest. Without a licence the one it has stays.
 
-    Raises ExlcapError when a data set of that name was built with other parameters.
+    Raises ExlcapError when a data set of that name was built with other parameters, or not from takes.
     """
     folder = workspace.dataset(name)
     if (folder / "dataset.json").exists():
-        _same_parameters(read_manifest(folder), parameters)
+        old = read_manifest(folder)
+        _same_parameters(old, parameters)
+        licence = licence or old.licence
     base_gains = {item.take.header.scene: item.take.header.steps[0].well.gain_db for item in items}
     splits = split_scenes(base_gains, parameters.seed, parameters.test, parameters.val)
     building = Manifest(
         name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits,
-        developments=_developments(items, parameters),
+        developments=_developments(items, parameters), left_out=_left_out(items), licence=licence,
     )  # fmt: skip
     write_manifest(folder, building)
 
@@ -133,7 +136,17 @@ def _developments(items: Sequence[Item], parameters: Parameters) -> tuple[Develo
     return tuple(Developed(role=role, takes=tuple(names), **asdict(how)) for (role, how), names in takes.items())
 
 
+def _left_out(items: Sequence[Item]) -> dict[str, int]:
+    """How many labels of people stay out of the data set, by reason."""
+    counts: Counter[str] = Counter()
+    for item in items:
+        counts.update(people_left_out(item.labels, item.alignment))
+    return {why: count for why, count in counts.items() if count}
+
+
 def _same_parameters(old: Manifest, parameters: Parameters) -> None:
+    if old.origin != "built":
+        raise ExlcapError(f"data set {old.name!r} was {old.origin}, not built from takes", "give another --name")
     for field in Parameters.model_fields:
         before, now = getattr(old.parameters, field), getattr(parameters, field)
         if before != now:

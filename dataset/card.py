@@ -1,42 +1,84 @@
-"""The data card: README.md of a data set, written anew by every build from what was built."""
+"""The data card: README.md of a data set, written from its record and from what is known of its making."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from exlcap.dataset.build import Item
 from exlcap.dataset.manifest import Manifest
 from exlcap.dataset.table import Row, table1
-from exlcap.take import TakeHeader
 
 GAIN_BIN_DB = 3
+LICENCE_UNKNOWN = {
+    "built": "Not chosen yet: build with `--licence` before you publish.",
+    "imported": "Not given: the terms of its publishers hold.",
+    "simulated": "Not given: the terms of the photographs and of their labels hold.",
+}
 
 
-def data_card(manifest: Manifest, items: Sequence[Item], licence: str) -> str:
-    """Text of the card: Table 1, splits, exposures and gains, rig, alignment, labels, limits, licence."""
+def card(manifest: Manifest, about: str, how: Iterable[str], limits: Iterable[str]) -> str:
+    """Text of a card. how, limits: lines on how it was made, and what to beware of; the manifest tells the rest."""
+    limits = [*limits, *_left_out(manifest), *_empty_splits(manifest)]
     sections = [
         f"# {manifest.name}",
-        "Real low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
-        f"exlcap {manifest.exlcap}. This page is written anew by every `exlcap build`.",
-        "![Sample pairs](contact_sheet.png)",
+        about,
+        *(["![Sample pairs](contact_sheet.png)"] if manifest.pairs else []),
+        *(_of_pairs(manifest) if manifest.pairs else _of_singles(manifest)),
+        "## How it was made",
+        "\n".join([*how, *_developments(manifest)]),
+        "## Known limits",
+        "\n".join(limits) or "None known.",
+        "## Licence",
+        manifest.licence or LICENCE_UNKNOWN[manifest.origin],
+        "The people in the pictures must have agreed to its use.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def adopted_card(manifest: Manifest) -> str:
+    """The card of a data set that was imported, or simulated from photographs."""
+    made = f"{manifest.origin} with exlcap {manifest.exlcap}"
+    if manifest.origin == "imported":
+        return card(
+            manifest,
+            f"{manifest.source}, {made}: people with 14 CrowdPose joints in the dark.",
+            ["- images copied as published; labels and splits as published, without people or images left out"],
+            [f"- Published labels have defects: `exlcap validate {manifest.name}` names them."],
+        )
+    return card(
+        manifest,
+        f"Low-light / well-lit pairs of people with 14 CrowdPose joints, {made} from photographs.",
+        [f"- from {manifest.source}, seed {manifest.parameters.seed}",
+         "- light of each photograph (sRGB undone) seen by both cameras of the rig: filter, geometry, photon and read "
+         "noise, gain, 12-bit Bayer; then developed, aligned and cropped as real frames are"],
+        ["- **Simulated: nothing here was photographed in the dark.** Noise follows a model of the sensor, and what "
+         "the photographs had (compression, their own noise, clipped lights) is in both images.",
+         "- Joints the labels of the photographs lack are not labelled."],
+    )  # fmt: skip
+
+
+def _of_pairs(manifest: Manifest) -> list[str]:
+    return [
         "## Scenes, pairs, people, mean levels (of 255)",
         _table(["split", "scenes", "pairs", "people", "well-lit mean", "low-light mean"], map(_row, table1(manifest))),
         "Test splits by the well-lit gain: LL-N < 15 dB <= LL-H < 24 dB <= LL-E; LL-A is their union, WL the bright "
         "images. No scene is in two of train, val and test.",
-        "\n".join(f"- {split}: {', '.join(scenes) or 'none'}" for split, scenes in manifest.splits.items()),
+        "\n".join(f"- {split}: {_named(scenes)}" for split, scenes in manifest.splits.items()),
         "## Exposures and gains",
-        _table(["exposure (us)", "pairs"], _counted(f"{entry.exposure_us:g}" for entry in manifest.pairs)),
+        _table(["exposure (us)", "pairs"], _exposures(manifest)),
         _table([f"well-lit gain (dB, steps of {GAIN_BIN_DB})", "pairs"], _gains(manifest)),
-        "## How it was made",
-        _how(manifest, items),
-        "## Known limits",
-        _limits(manifest, items),
-        "## Licence",
-        licence or "Not chosen yet: build with `--licence` before you publish.",
-        "The people in the pictures must have agreed to its use.",
     ]
-    return "\n\n".join(sections) + "\n"
+
+
+def _of_singles(manifest: Manifest) -> list[str]:
+    """For a data set of dark images without partners."""
+    level = sum(single.mean_level for single in manifest.singles) / max(1, len(manifest.singles))
+    counts = [[name, str(images), str(people)] for name, (images, people) in manifest.counts.items()]
+    return [
+        "## Images, people, mean level",
+        _table(["split", "images", "people"], counts),
+        f"Mean level {level:.1f} of 255. Exposures and gains are not published with these images.",
+    ]
 
 
 def _row(row: Row) -> list[str]:
@@ -49,8 +91,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _counted(values: Iterable[str]) -> list[list[str]]:
-    return [[value, str(count)] for value, count in Counter(values).most_common()]
+def _named(scenes: Sequence[str], most: int = 100) -> str:
+    """Names of scenes; of very many only how many, as dataset.json lists them."""
+    if len(scenes) > most:
+        return f"{len(scenes)} scenes, listed in dataset.json"
+    return ", ".join(scenes) or "none"
+
+
+def _exposures(manifest: Manifest) -> list[list[str]]:
+    counts = Counter(round(entry.exposure_us, 1) for entry in manifest.pairs)
+    return [[f"{exposure_us:g}", str(counts[exposure_us])] for exposure_us in sorted(counts, reverse=True)]
 
 
 def _gains(manifest: Manifest) -> list[list[str]]:
@@ -59,46 +109,20 @@ def _gains(manifest: Manifest) -> list[list[str]]:
     return [[f"{start} to {start + GAIN_BIN_DB}", str(bins[start])] for start in sorted(bins)]
 
 
-def _how(manifest: Manifest, items: Sequence[Item]) -> str:
-    headers = {item.take.header.rig.name: item.take.header for item in items}
-    alignments = {item.alignment_name: item.alignment for item in items}
-    aligned = [
-        f"- {name}: median residual {residual.held_out_median_px:.3f} px on held-out blocks"
-        for name, alignment in sorted(alignments.items())
-        if (residual := alignment.residual)
-    ]
-    people = [person for item in items for person in item.labels.well]
-    labels = [f"- labels from {origin}: {count} people" for origin, count in Counter(p.origin for p in people).items()]
-    review = [f"- review: {count} people {state}" for state, count in Counter(p.review for p in people).items()]
-    shape = (
-        f"- images: {'8-bit sRGB' if manifest.parameters.depth == 8 else '16-bit linear'}, dark image "
-        + ("laid onto the bright one" if manifest.parameters.warp == "low" else "with its pixels untouched")
-        + ", bright one cropped to the common area, white balance "
-        + ("of the reference" if manifest.parameters.white_balance == "reference" else "left as it is")
-    )
-    return "\n".join([*map(_rig, headers.values()), *aligned, *labels, *review, shape])
+def _developments(manifest: Manifest) -> list[str]:
+    lines = []
+    for how in manifest.developments:
+        balance = " ".join(f"{factor:.3f}" for factor in how.white_balance)
+        matrix = "" if how.colour_matrix is None else f", colour matrix {[list(row) for row in how.colour_matrix]}"
+        lines.append(f"- development, {how.role}: dark level {how.black_level_dn:g} DN, white balance {balance}{matrix}"
+                     + (f" ({len(how.takes)} takes)" if how.takes else ""))  # fmt: skip
+    return lines
 
 
-def _rig(header: TakeHeader) -> str:
-    cameras = ", ".join(f"{role} {info.model} {info.serial}" for role, info in header.cameras.items())
-    low = header.rig.low
-    return (
-        f"- rig {header.rig.name!r}: {cameras}; ND filter {100 * low.nd_transmittance:g} %, "
-        f"dark gain {low.gain_db:g} dB, sync {header.sync_mode}"
-    )
+def _left_out(manifest: Manifest) -> list[str]:
+    return [f"- {count} labels of people are left out: {why}." for why, count in manifest.left_out.items()]
 
 
-def _limits(manifest: Manifest, items: Sequence[Item]) -> str:
-    limits = [
-        "- Joints were labelled on the bright image; what cannot be seen in the dark one is labelled all the same."
-    ]
-    if any(item.take.header.rig.emulator for item in items):
-        limits.append("- **Shot on an emulated rig: the pictures are simulated.**")
-    if any(item.take.header.sync_mode == "software" for item in items):
-        limits.append("- Software triggers: on real cameras the shutters open 0.5 to 1 ms apart.")
-    if any(item.take.header.settings_proof == "assumed" for item in items):
-        limits.append("- The cameras did not report exposure and gain of each frame: they are assumed to be as set.")
-    empty = [row.split for row in table1(manifest) if not row.pairs]
-    if empty:
-        limits.append(f"- Empty splits: {', '.join(empty)}.")
-    return "\n".join(limits)
+def _empty_splits(manifest: Manifest) -> list[str]:
+    empty = [row.split for row in table1(manifest) if not row.pairs] if manifest.pairs else []
+    return [f"- Empty splits: {', '.join(empty)}."] if empty else []

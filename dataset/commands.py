@@ -60,7 +60,7 @@ def build_command(
       exlcap build --name night --every 50 --test plaza --test alley
     """
     from exlcap.dataset.build import build, collect
-    from exlcap.dataset.card import data_card
+    from exlcap.dataset.built_card import built_card
     from exlcap.dataset.drift import drift_remarks
     from exlcap.dataset.manifest import Parameters
     from exlcap.dataset.sheet import write_sheet
@@ -79,15 +79,23 @@ def build_command(
     parameters = Parameters(
         every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val
     )
-    manifest = build(workspace, name, parameters, items)
+    manifest = build(workspace, name, parameters, items, licence)
     folder = workspace.dataset(name)
     rows = table1(manifest)
     write_json(folder / "table1.json", table_json(rows))
     write_sheet(folder / "contact_sheet.png", items, parameters)
-    write_atomic(folder / "README.md", data_card(manifest, items, licence).encode())
+    write_atomic(folder / "README.md", built_card(manifest, items).encode())
+    for why, count in manifest.left_out.items():
+        say(f"note: {count} labels of people are left out: {why}")
     for row in rows:
         if not row.pairs:
             say(f"note: split {row.split} is empty: shoot more scenes, or brighter and darker ones")
     scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
+    data = {
+        "folder": str(folder),
+        "table1": table_json(rows),
+        "splits": manifest.splits,
+        "left_out": manifest.left_out,
+    }
     text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
-    result(text, {"folder": str(folder), "table1": table_json(rows), "splits": manifest.splits}, as_json)
+    result(text, data, as_json)

@@ -14,9 +14,10 @@ from exlcap.console import json_option, result
 @click.argument("kind", type=click.Choice(["exlpose", "exlpose-ocn"]))
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--name", required=True, help="Name of the data set to make.")
+@click.option("--licence", default="", help="Terms under which it may be used, for its data card.")
 @json_option
 @click.pass_context
-def import_command(ctx: click.Context, kind: str, source: Path, name: str, as_json: bool) -> None:
+def import_command(ctx: click.Context, kind: str, source: Path, name: str, licence: str, as_json: bool) -> None:
     """Import the published ExLPose or ExLPose-OCN as a data set.
 
     SOURCE holds, anywhere below it, the published annotation files and the images: bright/ and dark/ for ExLPose, with
@@ -32,11 +33,11 @@ def import_command(ctx: click.Context, kind: str, source: Path, name: str, as_js
     from exlcap.dataset.import_ocn import import_ocn
 
     folder = workspace_of(ctx).dataset(name)
-    manifest = (import_exlpose if kind == "exlpose" else import_ocn)(source, folder)
+    manifest = (import_exlpose if kind == "exlpose" else import_ocn)(source, folder, licence)
     lines = [
         f"{split:<12} {images:>6} images {people:>7} people" for split, (images, people) in manifest.counts.items()
     ]
-    text = "\n".join([*lines, f"wrote {folder}"])
+    text = "\n".join([*lines, f"wrote {folder} (data card: README.md)"])
     result(text, {"folder": str(folder), "counts": manifest.counts, "splits": manifest.splits}, as_json)
 
 

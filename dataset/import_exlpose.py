@@ -44,7 +44,7 @@ class PublishedPair:
         return float(gains[0]) if gains else None
 
 
-def import_exlpose(source: Path, folder: Path) -> Manifest:
+def import_exlpose(source: Path, folder: Path, licence: str = "") -> Manifest:
     """Import the published ExLPose below `source` into the data set `folder`, with its own splits.
 
     A pair is taken once, from the largest COCO file that lists it, else from a ``*_trans.json``.
@@ -58,7 +58,7 @@ def import_exlpose(source: Path, folder: Path) -> Manifest:
                 f"scene {scene} is in the training and in the test annotations", "correct the annotations"
             )
     building = Manifest(name=folder.name, status="building", exlcap=__version__, origin="imported",
-                        source="ExLPose (Lee et al., CVPR 2023)", splits=splits)  # fmt: skip
+                        source="ExLPose (Lee et al., CVPR 2023)", splits=splits, licence=licence)  # fmt: skip
     begin(folder, building)
     with progress("import", len(pairs)) as step, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         entries = []

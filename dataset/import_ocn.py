@@ -26,7 +26,7 @@ Photo = tuple[str, PublishedImage, Path]
 """Camera, annotated image, and its file."""
 
 
-def import_ocn(source: Path, folder: Path) -> Manifest:
+def import_ocn(source: Path, folder: Path, licence: str = "") -> Manifest:
     """Import ExLPose-OCN below `source` into the data set `folder`.
 
     Writes test_<camera>.json for each camera, and test_LL-A.json with both, which `exlcap eval` reads.
@@ -45,7 +45,7 @@ def import_ocn(source: Path, folder: Path) -> Manifest:
                 )
             photos.append((path.stem.split("_")[-1], image, files[name]))
     building = Manifest(name=folder.name, status="building", exlcap=__version__, origin="imported",
-                        source="ExLPose-OCN (Lee et al., CVPR 2023)",
+                        source="ExLPose-OCN (Lee et al., CVPR 2023)", licence=licence,
                         splits={"train": (), "val": (), "test": tuple(_name(photo) for photo in photos)})  # fmt: skip
     begin(folder, building)
     with progress("import", len(photos)) as step, ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -14,6 +14,12 @@ from exlcap.rig import Matrix3, Role
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
+REMEDIES = {
+    "built": "run the same `exlcap build` again; it goes on where it stopped",
+    "imported": "run the same `exlcap import` again; it starts anew",
+    "simulated": "run the same `exlcap simulate` again; it starts anew",
+}
+"""What to do about a data set that is not finished."""
 TEST_SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
 
 
@@ -81,6 +87,7 @@ class SingleEntry(Record):
 class Manifest(Record):
     """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file.
 
+    left_out: labels of people, over all pairs, that are not in the data set, by reason.
     origin: "built" from takes, "imported", or "simulated" from photographs; source: of what, where it was not built.
     """
 
@@ -90,10 +97,12 @@ class Manifest(Record):
     exlcap: str
     origin: Literal["built", "imported", "simulated"] = "built"
     source: str | None = None
+    licence: str = ""
     parameters: Parameters = Parameters()
     developments: tuple[Developed, ...] = ()
     splits: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
+    left_out: dict[str, int] = {}
     pairs: tuple[PairEntry, ...] = ()
     singles: tuple[SingleEntry, ...] = ()
     annotations_sha256: dict[str, str] = {}
@@ -111,8 +120,7 @@ def read_complete(folder: Path) -> Manifest:
     """Like `read_manifest`, but raises ExlcapError when the data set was never finished."""
     manifest = read_manifest(folder)
     if manifest.status != "complete":
-        raise ExlcapError(f"the data set at {folder} is not finished",
-                          f"run `exlcap build --name {manifest.name}` again; it goes on where it stopped")  # fmt: skip
+        raise ExlcapError(f"the data set at {folder} is not finished", REMEDIES[manifest.origin])
     return manifest
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from exlcap.alignment import Alignment, Matrix, make_alignment
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.images import linear_image, write_png
-from exlcap.dataset.manifest import PairEntry
+from exlcap.dataset.manifest import Developed, PairEntry
 from exlcap.develop import Development, to_srgb
 from exlcap.files import sha256_bytes
 from exlcap.labels import LabelledImage, Person
@@ -65,6 +65,16 @@ def base_gain_db(seed: int, index: int) -> float:
     """Well-lit gain of a photograph at k = 1, spread as over the published scenes."""
     shares = np.linspace(0, 1, len(BASE_GAIN_DB))
     return round(float(np.interp(np.random.default_rng([seed, index]).random(), shares, BASE_GAIN_DB)), 1)
+
+
+def developments(cameras: Cameras) -> tuple[Developed, ...]:
+    """How the simulated frames of both cameras are developed, for the record."""
+    return tuple(Developed(role=role, **asdict(development(cameras.rig))) for role in ROLES)
+
+
+def development(rig: Rig) -> Development:
+    """How simulated frames are developed: their colours are those of the photograph already."""
+    return Development(float(rig.sensor.black_level_dn))
 
 
 def divisors(rig: Rig, base_db: float) -> list[int]:
@@ -127,7 +137,7 @@ def _pairs(
     rig, base_db = cameras.rig, base_gain_db(cameras.seed, photo.index)
     rng = np.random.default_rng([cameras.seed, photo.index, 1])
     schedule = rng.permutation(divisors(rig, base_db))
-    how = Development(rig.sensor.black_level_dn)
+    how = development(rig)
     for number in range(cameras.pairs_per_photo):
         k = int(schedule[number % len(schedule)])
         name = pair_id(photo.scene, 1, k, number)

@@ -20,8 +20,9 @@ HEIGHT = 360
 AMPLIFIED_MEAN = 0.2
 
 
-def write_photo_sheet(folder: Path, manifest: Manifest) -> Path:
-    """Write contact_sheet.png: a column for each of a few pairs that span the gains."""
+def write_photo_sheet(path: Path, manifest: Manifest) -> None:
+    """Write a PNG into the folder of the data set: a column for each of a few pairs that span the gains."""
+    folder = path.parent
     ordered = sorted(manifest.pairs, key=lambda entry: (entry.well_gain_db, entry.pair_id))
     chosen = [ordered[i] for i in sorted(set(np.linspace(0, len(ordered) - 1, COLUMNS).round().astype(int)))]
     names = [n for n in ("train", "val", "test_WL") if manifest.counts.get(n, (0, 0))[0]]
@@ -29,8 +30,7 @@ def write_photo_sheet(folder: Path, manifest: Manifest) -> Path:
     columns = [_column(folder, entry, files) for entry in chosen]
     height = max(column.shape[0] for column in columns)
     padded = [np.pad(c, ((0, height - c.shape[0]), (0, 6), (0, 0)), constant_values=24) for c in columns]
-    write_png(folder / "contact_sheet.png", np.concatenate(padded, axis=1))
-    return folder / "contact_sheet.png"
+    write_png(path, np.concatenate(padded, axis=1))
 
 
 def _column(folder: Path, entry: PairEntry, files: list[KeypointFile]) -> Rgb8:

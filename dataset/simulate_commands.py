@@ -22,11 +22,12 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--pairs-per-photo", type=click.IntRange(1, 100), default=1, show_default=True, help="Different exposures."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of noise, darkness and split.")
+@click.option("--licence", default="", help="Terms under which it may be used, for its data card.")
 @json_option
 @click.pass_context
 def simulate_command(
     ctx: click.Context, photos: Path, labels: Path, test_labels: Path | None, name: str, pairs_per_photo: int,
-    seed: int, as_json: bool,
+    seed: int, licence: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a paired data set of this rig from any labelled photographs.
 
@@ -40,11 +41,9 @@ def simulate_command(
     """
     from exlcap.alignment import alignment_in_force
     from exlcap.dataset.photo_pairs import Cameras
-    from exlcap.dataset.photo_sheet import write_photo_sheet
     from exlcap.dataset.simulated import PUBLISHED_LEVELS, beside_published, find_photos, simulate_photos
     from exlcap.dataset.table import as_json as table_json
     from exlcap.dataset.table import as_text, table1
-    from exlcap.files import write_json
     from exlcap.simulate.optics import true_alignment
 
     workspace = workspace_of(ctx)
@@ -54,10 +53,11 @@ def simulate_command(
     if test_labels is not None and not test:
         raise ExlcapError(f"no photograph of {test_labels} with people is in {photos}", "check the names in it")
     folder = workspace.dataset(name)
-    manifest = simulate_photos(folder, Cameras(rig, alignment, seed, pairs_per_photo), found, test)
+    manifest = simulate_photos(folder, Cameras(rig, alignment, seed, pairs_per_photo), found, test, licence)
     rows = table1(manifest)
-    write_json(folder / "table1.json", table_json(rows))
-    sheet = write_photo_sheet(folder, manifest)
-    text = f"{as_text(rows)}\n\n{beside_published(rows)}\nwrote {folder} (pictures: {sheet.name})"
+    text = (
+        f"{as_text(rows)}\n\n{beside_published(rows)}\n"
+        f"wrote {folder} (data card: README.md; pictures: contact_sheet.png)"
+    )
     data = {"folder": str(folder), "table1": table_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
     result(text, data, as_json)

@@ -13,8 +13,9 @@ from pathlib import Path
 from exlcap import __version__
 from exlcap.console import progress, say
 from exlcap.dataset.adopt import begin, finish_pairs
+from exlcap.dataset.annotations import OUTSIDE
 from exlcap.dataset.manifest import Manifest, PairEntry, Parameters
-from exlcap.dataset.photo_pairs import Cameras, Made, Photo, base_gain_db, make_pairs
+from exlcap.dataset.photo_pairs import Cameras, Made, Photo, base_gain_db, developments, make_pairs
 from exlcap.dataset.split import split_scenes
 from exlcap.dataset.table import Row
 from exlcap.errors import ExlcapError
@@ -65,7 +66,9 @@ def scene_name(file_name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", str(Path(file_name).with_suffix("")))
 
 
-def simulate_photos(folder: Path, cameras: Cameras, photos: Sequence[Photo], test: tuple[str, ...]) -> Manifest:
+def simulate_photos(
+    folder: Path, cameras: Cameras, photos: Sequence[Photo], test: tuple[str, ...], licence: str = ""
+) -> Manifest:
     """Make the data set `folder` of photographs, on every core; test: scenes of the test split, drawn when empty.
 
     Raises ExlcapError when a finished data set is there, a photograph is damaged, or nothing is left.
@@ -75,18 +78,20 @@ def simulate_photos(folder: Path, cameras: Cameras, photos: Sequence[Photo], tes
     building = Manifest(
         name=folder.name, status="building", exlcap=__version__, origin="simulated",
         source=f"{len(photos)} photographs, rig {cameras.rig.name!r}, {cameras.pairs_per_photo} pairs each",
-        parameters=Parameters(seed=cameras.seed), splits=splits,
+        parameters=Parameters(seed=cameras.seed), splits=splits, licence=licence, developments=developments(cameras),
     )  # fmt: skip
     begin(folder, building)
     entries: list[PairEntry] = []
     people: dict[str, dict[Role, tuple[Person, ...]]] = {}
     left_out: Counter[str] = Counter()
+    outside = 0
     with progress("simulate", len(photos)) as step:
         for photo, made in zip(photos, _in_parallel(folder, cameras, photos), strict=True):
             step(photo.scene)
             if isinstance(made, str):
                 left_out[made] += 1
                 continue
+            outside += len(made) * (len(photo.labelled.people) - len(made[0][1]))
             for entry, those in made:
                 entries.append(entry)
                 people[entry.pair_id] = {"well": those, "low": those}
@@ -96,7 +101,8 @@ def simulate_photos(folder: Path, cameras: Cameras, photos: Sequence[Photo], tes
         raise ExlcapError("no photograph could serve", "give photographs taken in good light, with people in them")
     used = {entry.scene for entry in entries}
     splits = {split: tuple(scene for scene in scenes if scene in used) for split, scenes in splits.items()}
-    return finish_pairs(folder, building.model_copy(update={"splits": splits}), entries, people)
+    update = {"splits": splits, "left_out": {OUTSIDE: outside} if outside else {}}
+    return finish_pairs(folder, building.model_copy(update=update), entries, people)
 
 
 def _in_parallel(folder: Path, cameras: Cameras, photos: Sequence[Photo]) -> Iterator[list[Made] | str]:

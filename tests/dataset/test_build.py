@@ -17,9 +17,9 @@ from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand import read_hand_labels
 from exlcap.dataset.annotations import crowd_index, in_crop
 from exlcap.dataset.build import build, collect
-from exlcap.dataset.card import data_card
+from exlcap.dataset.built_card import built_card
 from exlcap.dataset.images import write_png
-from exlcap.dataset.manifest import Parameters, read_complete, read_manifest
+from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
 from exlcap.dataset.sheet import choose
 from exlcap.dataset.table import as_text, table1
 from exlcap.develop import Development, develop, low_on_well, to_srgb
@@ -210,8 +210,8 @@ def test_a_person_in_the_crop(built):
 
 
 def test_a_damaged_frame_stops_the_build_by_name_and_leaves_it_unfinished(tmp_path):
-    workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1,))
-    frame = workspace.scene("alley") / "take-001" / "raw" / "k01" / "000000.low.tif"
+    workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1, 4))
+    frame = workspace.scene("alley") / "take-001" / "raw" / "k04" / "000000.low.tif"
     data = frame.read_bytes()
     frame.write_bytes(data[: len(data) // 2])
     done = exlcap(workspace, "build", "--test", "alley")
@@ -341,10 +341,70 @@ def test_the_crowd_index_is_crowdposes(people, expected):
 
 def test_the_data_card_says_what_is_in_it(built):
     _, items, manifest = built
-    card = data_card(manifest, items, "CC BY 4.0")
-    for text in ("| LL-E | 1 | 2 |", "cellar", "shot on an emulated rig", "CC BY 4.0", "ND filter 1 %", "known limits"):
+    card = built_card(manifest.model_copy(update={"licence": "CC BY 4.0"}), items)
+    for text in (
+        "| LL-E | 1 | 2 |",
+        "- development, low: dark level 60 DN, white balance 1.000 1.000 1.000 (4 takes)",
+        "cellar",
+        "shot on an emulated rig",
+        "CC BY 4.0",
+        "ND filter 1 %",
+        "known limits",
+    ):
         assert text.lower() in card.lower(), text
-    assert "Not chosen yet" in data_card(manifest, items, "")
+    assert "Not chosen yet" in built_card(manifest, items)
+
+
+def test_a_licence_stays_until_another_is_given(tmp_path):
+    workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1,))
+    for arguments, expected in (((), "Not chosen yet"), (("--licence", "CC0"), "CC0"), ((), "CC0")):
+        assert exlcap(workspace, "build", *arguments).returncode == 0
+        card = (workspace.dataset("main") / "README.md").read_text()
+        assert expected in card.split("## Licence")[1]
+
+
+def test_people_outside_the_common_area_are_counted_and_said(tmp_path):
+    workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1,))
+    path = workspace.labels("plaza", 1)
+    labels = read_labels(path)
+    ((name, pair),) = labels.pairs.items()
+    outside = replace(pair.well[0], id="far", box=(-30.0, 5.0, 20.0, 40.0), keypoints=np.zeros((14, 3)))
+    unlabelled = replace(pair.well[0], id="unlabelled", keypoints=np.zeros((14, 3)))
+    crowd = replace(pair.well[0], id="crowd", iscrowd=True)
+    people = (*pair.well, outside, unlabelled, crowd)
+    write_labels(path, replace(labels, pairs={name: replace(pair, well=people)}))
+    done = exlcap(workspace, "build", "--test", "alley", "--json")
+    assert "note: 1 labels of people are left out: wholly outside" in done.stderr
+    assert list(json.loads(done.stdout)["left_out"].values()) == [1]
+    assert "1 labels of people are left out" in (workspace.dataset("main") / "README.md").read_text()
+    train = json.loads((workspace.dataset("main") / "annotations" / "train.json").read_text())
+    found = {a["person_id"]: (a["num_keypoints"], a["iscrowd"]) for a in train["annotations"]}
+    assert len(found) == len(pair.well) + 2
+    assert found["unlabelled"] == (0, 0)
+    assert found["crowd"][1] == 1
+
+
+def test_every_nth_pair_of_each_step_is_taken(tmp_path):
+    workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1, 4), pairs=5)
+    items = collect(workspace, 2)
+    chosen = [(i.take.header.scene, i.pair.k, i.pair.index) for i in items]
+    assert chosen == [(scene, k, n) for scene in ("alley", "plaza") for k in (1, 4) for n in (0, 2, 4)]
+    assert len(collect(workspace, 50)) == 4
+
+
+def test_every_split_has_every_exposure_of_the_schedule(built):
+    _, items, manifest = built
+    for scenes in manifest.splits.values():
+        assert {entry.k for entry in manifest.pairs if entry.scene in scenes} == {1, 4, 12}
+    assert len(items) == 12
+
+
+def test_a_data_set_that_was_imported_is_not_built_over(built):
+    workspace, items, manifest = built
+    folder = workspace.dataset("foreign")
+    write_manifest(folder, manifest.model_copy(update={"name": "foreign", "origin": "imported", "pairs": ()}))
+    with pytest.raises(ExlcapError, match="was imported, not built from takes"):
+        build(workspace, "foreign", manifest.parameters, items)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exlcap.dataset.exlpose_names import ExlposeName, parse_name
 from exlcap.dataset.import_exlpose import import_exlpose
 from exlcap.dataset.import_ocn import import_ocn
-from exlcap.dataset.manifest import read_complete
+from exlcap.dataset.manifest import read_complete, read_manifest
 from exlcap.dataset.validate import counts, find_all, read_subject
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file, write_json
@@ -156,6 +156,37 @@ def test_labels_and_images_come_out_as_they_were(shared_data, tmp_path, short):
     assert read_image(tmp_path / "exlpose", image["file_name"]).mean() == 90
 
 
+def test_the_card_and_the_pictures_of_an_import(shared_data, tmp_path):
+    data = shrunk(part_of(published_json(shared_data), lambda i: i % 40 == 0))
+    source = source_of(tmp_path, data)
+    import_exlpose(source, tmp_path / "exlpose", "as its authors say")
+    card = (tmp_path / "exlpose" / "README.md").read_text()
+    for text in ("Lee et al., CVPR 2023", "| LL-A | 13 | 13 |", "as its authors say", "| exposure (us) | pairs |"):
+        assert text in card, text
+    assert cv2.imread(str(tmp_path / "exlpose" / "contact_sheet.png")).shape[0] > 900
+
+
+def test_an_import_that_was_cut_short_starts_anew_but_not_over_something_else(shared_data, tmp_path):
+    data = shrunk(part_of(published_json(shared_data), lambda i: i < 3))
+    source = source_of(tmp_path, data)
+    dark = sorted((source / "dark").iterdir())[-1]
+    whole = dark.read_bytes()
+    dark.write_bytes(whole[:40])
+    with pytest.raises(ExlcapError, match="damaged or cut off"):
+        import_exlpose(source, tmp_path / "a")
+    assert read_manifest(tmp_path / "a").status == "building"
+    with pytest.raises(ExlcapError, match="unfinished data set of something else"):
+        import_ocn_into(tmp_path, "a")
+    dark.write_bytes(whole)
+    assert len(import_exlpose(source, tmp_path / "a").pairs) == 3
+    assert read_complete(tmp_path / "a").status == "complete"
+
+
+def import_ocn_into(tmp_path, name):
+    write_ocn(tmp_path / "ocn")
+    return import_ocn(tmp_path / "ocn", tmp_path / name)
+
+
 def test_training_pairs_are_read_by_train(shared_data, tmp_path):
     data = published_json(shared_data)
     train = shrunk(part_of(data, lambda i: i < 3))
@@ -246,6 +277,9 @@ def test_ocn_is_read_by_eval(tmp_path):
     assert manifest.counts == {"test_A7M3": (2, 2), "test_RICOH3": (1, 1), "test_LL-A": (3, 3)}
     split = read_split(tmp_path / "ocn", "test_LL-A")
     assert [figure.light for figure in split.figures] == ["low"] * 3
+    card = (tmp_path / "ocn" / "README.md").read_text()
+    assert "| test_A7M3 | 2 | 2 |" in card
+    assert "the terms of its publishers hold" in card
     assert other_tests(tmp_path / "ocn") == ["A7M3", "RICOH3"]  # scored beside the paper's five
     for figure in split.figures:
         assert read_image(tmp_path / "ocn", figure.file).shape == (48, 64, 3)

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 from exlcap.alignment import apply_homography
+from exlcap.dataset.manifest import read_complete, read_manifest
 from exlcap.dataset.photo_pairs import Cameras, base_gain_db, dark_view, divisors, scaled_alignment
 from exlcap.dataset.simulated import beside_published, find_photos, scene_name, simulate_photos
 from exlcap.dataset.table import table1
@@ -203,6 +205,42 @@ def test_the_command_makes_a_data_set_and_compares_its_levels(tmp_path):
     assert "exists already" in done.stderr
     done = exlcap(*arguments[:-1], "other", "--json", "--seed", 1)
     assert json.loads(done.stdout)["published_mean_levels"]["LL-N"] == 3.2
+
+
+def test_the_card_says_that_it_is_simulated_and_under_which_terms(tmp_path, cameras):
+    images, labels = write_photos(tmp_path / "photos", 6)
+    photos, test = find_photos(images, labels, None)
+    manifest = simulate_photos(tmp_path / "out", cameras, photos, test, "CC BY 4.0")
+    card = (tmp_path / "out" / "README.md").read_text()
+    for text in ("**Simulated:", "CC BY 4.0", "6 photographs", "| LL-A |", "- development, low: dark level 60 DN"):
+        assert text in card, text
+    assert [(d.role, d.takes) for d in manifest.developments] == [("well", ()), ("low", ())]
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_and_simulate_again(tmp_path):
+    workspace = make_workspace(tmp_path / "lab")
+    images, labels = write_photos(tmp_path / "photos", 20)
+    arguments = ("-C", workspace.root, "simulate", "--photos", images, "--labels", labels, "--name", "night",
+                 "--pairs-per-photo", 10)  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "exlcap", *map(str, arguments)], stderr=subprocess.DEVNULL)
+    folder = workspace.dataset("night")
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("images/low/*.png"))) < 3:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert read_manifest(folder).status == "building"
+    done = exlcap("-C", workspace.root, "validate", "night")
+    assert done.returncode == 2
+    assert "run the same `exlcap simulate` again" in done.stderr
+    done = exlcap(*arguments)
+    assert done.returncode == 0, done.stderr
+    whole = exlcap(*arguments[:-4], "--name", "whole", *arguments[-2:])
+    assert whole.returncode == 0, whole.stderr
+    assert read_complete(folder).pairs == read_complete(workspace.dataset("whole")).pairs
 
 
 def test_a_real_rig_needs_an_alignment(tmp_path):
