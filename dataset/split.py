@@ -47,6 +47,12 @@ def share_of(count: int, share: float, fewest: int) -> int:
 
 
 def _draw(ordered: list[str], number: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """One scene from each of `number` strata of an ordered list."""
+    """One scene from each of `number` strata of an ordered list; a single one from its middle third.
+
+    A scene holds a whole schedule, thus every exposure. One of middling gain spans all levels of low light as well.
+    """
+    if number == 1:
+        third = len(ordered) // 3
+        ordered = ordered[third : len(ordered) - third]
     strata = np.array_split(np.array(ordered, dtype=object), number) if number else []
     return tuple(str(rng.choice(stratum)) for stratum in strata if len(stratum))

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,15 @@ def test_test_spans_bright_and_dark_scenes(count, seed):
     found = sorted(gains[scene] for scene in splits["test"])
     assert len(found) == round(0.2 * count)
     assert found[0] < 17 / 2 <= found[-1]
+
+
+@given(st.integers(2, 60), st.integers(0, 5))
+def test_the_test_split_has_every_level_of_low_light(count, seed):
+    """With the schedule's k = 1 to 12 and base gains like the published ones, from the second scene on."""
+    gains = {f"s{i:02d}": 17.0 * (i + 0.5) / count for i in range(count)}
+    test = split_scenes(gains, seed)["test"]
+    found = {lighting_split(gains[scene] + 20 * math.log10(k)) for scene in test for k in (1, 2, 4, 8, 12)}
+    assert found == {"LL-N", "LL-H", "LL-E"}
 
 
 @pytest.mark.parametrize(
