@@ -283,6 +283,9 @@ def test_16_bit_images_keep_linear_light(built):
     assert picture.dtype == np.uint16
     assert np.abs(picture / 65535 - np.clip(linear, 0, 1)).max() < 1 / 65535
     assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, 0, 1).mean(), abs=0.01)
+    for entry in (e for e in deep.pairs if e.well_gain_db < 7):  # darker ones lose their noise below black
+        ratio = 0.01 * 10 ** ((entry.low_gain_db - entry.well_gain_db) / 20)  # the filter and both gains
+        assert entry.low_mean_level / entry.well_mean_level == pytest.approx(ratio, rel=0.1)
     assert {e.key for e in deep.pairs}.isdisjoint(e.key for e in manifest.pairs)
 
 
