@@ -39,6 +39,14 @@ class Nodes:
         node = getattr(self._device, name)
         return float(node.Min), float(node.Max)
 
+    def span(self, name: str) -> dict[str, float] | None:
+        """Smallest and largest value and step of a number; None where the device lacks it. No step: any value."""
+        node = getattr(self._device, name)
+        if not node.IsValid() or not node.IsReadable():
+            return None
+        step = {"step": float(node.Inc)} if not hasattr(node, "HasInc") or node.HasInc() else {}
+        return {"min": float(node.Min), "max": float(node.Max), **step}
+
     def put(self, name: str, value: Value, under: str = "") -> bool:
         """Set a feature, read it back and compare. False when the device lacks it, which is noted.
 

@@ -50,3 +50,32 @@ def plan_command(
     request = Request(scene or "", exposure_us, gain_db, schedule)
     found = outlook(workspace, request, level, take)
     result(found.text(), found.data(), as_json)
+
+
+@click.command("doctor")
+@click.option(
+    "--probe",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write to a JSON file what the cameras say of themselves.",
+)
+@json_option
+@click.pass_context
+def doctor_command(ctx: click.Context, probe: Path | None, as_json: bool) -> None:
+    """Check the cameras, the computer and the disk before shooting.
+
+    Every row is OK, WARN or FAIL with one line of what to do, or "-" where it cannot be checked here. A few pulses are
+    fired and a few frames written to the disk and taken away. Exit code 1 when a row says FAIL.
+
+    \b
+    Example:
+      exlcap doctor
+      exlcap doctor --probe probe.json
+    """
+    from exlcap.capture.doctor import examine, rows_text
+
+    rows = list(examine(workspace_of(ctx), probe))
+    failed = any(row.state == "FAIL" for row in rows)
+    result(rows_text(rows), {"ok": not failed, "rows": [row.data() for row in rows]}, as_json)
+    if failed:
+        ctx.exit(1)

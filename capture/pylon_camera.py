@@ -141,6 +141,11 @@ class PylonCamera:
         return self._device
 
     @property
+    def nodes(self) -> Nodes:
+        """Its features, for what only the doctor asks."""
+        return self._nodes
+
+    @property
     def info(self) -> CameraInfo:
         """What the device said of itself."""
         version = ".".join(map(str, self._pylon.GetPylonVersion()))

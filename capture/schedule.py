@@ -14,8 +14,22 @@ from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Limits, Rig, Role, Setting
 from exlcap.take import Step
 
+FRAME_HEAD_BYTES = 4096
+"""What a file's header and the list's lines add to a frame, at the most."""
+SPARE_BYTES = 50 * 1024 * 1024
+"""Room left on the disk beside the frames, for the lists and for whoever else writes there."""
 MARGIN_US = 500.0
 """Time a camera needs between the end of one exposure and readiness for the next pulse, at the least."""
+
+
+def frame_bytes(rig: Rig) -> int:
+    """Bytes of a raw frame."""
+    return 2 * rig.sensor.width * rig.sensor.height
+
+
+def pairs_bytes(rig: Rig, pairs: int) -> int:
+    """Room that pairs take on the disk, beside what the lists and other programs need."""
+    return 2 * pairs * (frame_bytes(rig) + FRAME_HEAD_BYTES) + SPARE_BYTES
 
 
 def steps_for_scene(rig: Rig, base: Setting, divisors: Sequence[int]) -> tuple[Step, ...]:

@@ -19,7 +19,7 @@ from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.capture.report import Report
 from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
-from exlcap.capture.schedule import check_limits
+from exlcap.capture.schedule import check_limits, pairs_bytes
 from exlcap.capture.shoot import Session, View, pairing_key, shoot_step
 from exlcap.console import progress, say
 from exlcap.errors import ExlcapError, Refused
@@ -27,8 +27,6 @@ from exlcap.rig import ROLES, Rig, Role
 from exlcap.take import TakeHeader, TakeWriter, read_take
 from exlcap.workspace import Workspace
 
-SPARE_BYTES = 50 * 1024 * 1024
-"""Room left on the disk beside the frames, for the lists and for whoever else writes there."""
 STOPPED = "stopped by the operator"
 
 
@@ -88,10 +86,9 @@ def _lacking(missing: dict[int, int]) -> str:
 def _check_space(workspace: Workspace, plan: Plan) -> None:
     """Raise ExlcapError when the disk has no room for what is to be shot, and what is shown meanwhile."""
     rig = workspace.rig
-    pair_bytes = 2 * (2 * rig.sensor.width * rig.sensor.height + 4096)
     pairs = [work.missing for work in plan.work()]
     shown = max((missing + rig.sync.guard_frames for missing in pairs), default=0) if rig.emulator else 0
-    needed = (sum(pairs) + shown) * pair_bytes + SPARE_BYTES
+    needed = pairs_bytes(rig, sum(pairs) + shown)
     free = shutil.disk_usage(workspace.root).free
     if needed > free:
         raise ExlcapError(

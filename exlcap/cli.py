@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
+    "doctor": ("exlcap.capture.operator_commands", "Check the cameras, the computer and the disk before shooting."),
     "plan": ("exlcap.capture.operator_commands", "Predict what each step of a schedule will give."),
     "shoot": ("exlcap.capture.commands", "Shoot a take of a scene, or a static reference."),
     "verify": ("exlcap.capture.commands", "Re-read takes and check every frame."),
