@@ -82,9 +82,19 @@ def _view(rig: Rig, scene: str, take: int, step: Step, canvas: Canvas, truth: Al
     seed = (emulator.seed, name_number(scene))
     place = Place(seed, truth.well_size, canvas, reference)
     if reference:
-        light = focus(empty_scene(place).light)
+        light = grey_on_average(focus(empty_scene(place).light))
         return lambda index: (light, ())
     return _drawn_view(place, take, step, emulator.people, _clock(rig, take, step))
+
+
+def grey_on_average(light: Light) -> Light:
+    """A scene whose channels have one mean, as a lab's reference with a grey card: its white balance is then right.
+
+    light: float32 (H, W, 3). Nothing gets brighter.
+    """
+    means = light.mean((0, 1))
+    grey: Light = light * (means.min() / means)
+    return grey
 
 
 def _clock(rig: Rig, take: int, step: Step) -> Callable[[int], float]:

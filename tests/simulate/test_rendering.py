@@ -75,6 +75,16 @@ def test_the_dark_frame_holds_the_transmitted_hundredth(make_rig, step):
     assert np.corrcoef(coarse[0], coarse[1])[0, 1] > 0.9 > np.corrcoef(coarse[0], coarse[2])[0, 1]
 
 
+def test_a_reference_is_grey_on_average_so_that_its_white_balance_is_none(rig):
+    step = Step(k=1, well=rig.reference.well, low=rig.reference.low)
+    (pulse,) = render_step(rig, "reference", 1, step, 0, 1, reference=True)
+    black = rig.sensor.black_level_dn
+    for raw in (pulse.well, pulse.low):
+        red, green, blue = (float(raw[y::2, x::2].mean()) - black for y, x in ((0, 0), (0, 1), (1, 1)))
+        assert red == pytest.approx(green, rel=0.05)
+        assert blue == pytest.approx(green, rel=0.05)
+
+
 def test_a_reference_is_static_and_empty_and_only_its_noise_differs(rig):
     step = Step(k=1, well=rig.reference.well, low=rig.reference.low)
     a, b = render_step(rig, "reference", 1, step, 0, 2, reference=True)
