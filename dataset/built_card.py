@@ -13,8 +13,9 @@ from exlcap.take import TakeHeader
 
 def built_card(manifest: Manifest, items: Sequence[Item]) -> str:
     """Text of the card, written anew by every build."""
+    real = "Emulated" if any(item.take.header.rig.emulator for item in items) else "Real"
     about = (
-        "Real low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
+        f"{real} low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
         f"exlcap {manifest.exlcap}. This page is written anew by every `exlcap build`."
     )
     return card(manifest, about, _how(manifest, items), _limits(items))
