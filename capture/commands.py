@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from exlcap.cli import workspace_of
 from exlcap.console import json_option, progress, result
 from exlcap.errors import ExlcapError
+
+PFS_LOAD = (
+    "Load NAME.well.pfs and NAME.low.pfs before rig.toml is applied. They belong to a camera model and firmware; "
+    "another one is told."
+)
+PFS_SAVE = "Save the state of both cameras, rig.toml applied, as NAME.well.pfs and NAME.low.pfs."
 
 
 @click.command("shoot")
@@ -22,6 +30,8 @@ from exlcap.errors import ExlcapError
     is_flag=True,
     help="Fire real cameras by software; their shutters open 0.5 to 1 ms apart or more.",
 )
+@click.option("--pfs-load", type=click.Path(path_type=Path), metavar="NAME", help=PFS_LOAD)
+@click.option("--pfs-save", type=click.Path(path_type=Path), metavar="NAME", help=PFS_SAVE)
 @json_option
 @click.pass_context
 def shoot_command(
@@ -34,6 +44,8 @@ def shoot_command(
     pairs: int | None,
     resume: bool,
     allow_software_sync: bool,
+    pfs_load: Path | None,
+    pfs_save: Path | None,
     as_json: bool,
 ) -> None:
     """Shoot a take of a scene, or a static reference.
@@ -58,7 +70,7 @@ def shoot_command(
     from exlcap.capture.session import run_take
 
     workspace = workspace_of(ctx)
-    request = Request(scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync)
+    request = Request(scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync, pfs_load, pfs_save)
     report = run_take(workspace, request)
     result(report.text(), report.data(), as_json)
     if report.stopped:

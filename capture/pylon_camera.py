@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 
 from exlcap.capture.camera import CameraLimits, CameraLost, Grab, check_read_back
 from exlcap.capture.nodes import Nodes
-from exlcap.capture.pylon_settings import configure
+from exlcap.capture.pfs import load_pfs, pfs_path, save_pfs
+from exlcap.capture.pylon_settings import configure, load_defaults
 from exlcap.errors import ExlcapError
+from exlcap.files import sha256_file
 from exlcap.rig import Rig, Role, Setting
 from exlcap.take import CameraInfo
 
@@ -49,8 +52,8 @@ def load_pylon(emulated: bool) -> Any:
     return pylon
 
 
-def open_pylon_cameras(rig: Rig) -> dict[Role, PylonCamera]:
-    """Open and configure both cameras of a rig.
+def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Role, PylonCamera]:
+    """Open and configure both cameras of a rig. pfs: saved states to load before (NAME of NAME.well.pfs).
 
     Raises ExlcapError naming the serials that are there when one is missing; no camera stays open then.
     """
@@ -58,7 +61,7 @@ def open_pylon_cameras(rig: Rig) -> dict[Role, PylonCamera]:
     cameras: dict[Role, PylonCamera] = {}
     try:
         for role in ("well", "low"):
-            cameras[role] = PylonCamera(pylon, rig, role)
+            cameras[role] = PylonCamera(pylon, rig, role, None if pfs is None else pfs_path(pfs, role))
     except BaseException:
         for camera in cameras.values():
             camera.close()
@@ -83,7 +86,7 @@ class PylonCamera:
     Raises ExlcapError when the device is missing, in use, or refuses a setting.
     """
 
-    def __init__(self, pylon: Any, rig: Rig, role: Role) -> None:
+    def __init__(self, pylon: Any, rig: Rig, role: Role, pfs: Path | None = None) -> None:
         self._pylon = pylon
         self._rig = rig
         self._role: Role = role
@@ -94,12 +97,12 @@ class PylonCamera:
         self._temperature_c: float | None = None
         try:
             with self._talking("open it"):
-                self._open()
+                self._open(pfs)
         except BaseException:
             self.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, pfs: Path | None) -> None:
         pylon = self._pylon
         info = _device_info(pylon, self._serial, self._role)
         self._model = str(info.GetModelName())
@@ -109,6 +112,10 @@ class PylonCamera:
         )
         device.Open()
         self._nodes = Nodes(device, self._who)
+        load_defaults(self._nodes)
+        if pfs is not None:
+            load_pfs(pylon, device, pfs, self._who)
+            self._nodes.settings["pfs"] = f"{pfs.name}, sha256 {sha256_file(pfs)}"
         self._abilities = configure(self._nodes, self._rig, self._role)
         device.MaxNumBuffer.Value = BUFFERS
 
@@ -171,6 +178,11 @@ class PylonCamera:
     def has_chunks(self) -> bool:
         """Whether each frame reports its own exposure and gain."""
         return self._abilities.chunks
+
+    def save(self, path: Path) -> None:
+        """Write its state as a .pfs file."""
+        with self._talking(f"save {path}"):
+            save_pfs(self._pylon, self._device, path)
 
     def set(self, setting: Setting) -> Setting:
         """Write exposure time and gain; return them as read back."""

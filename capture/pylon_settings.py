@@ -40,13 +40,17 @@ class Abilities:
     counts: bool
 
 
+def load_defaults(nodes: Nodes) -> None:
+    """Bring the camera into a known state."""
+    if nodes.put("UserSetSelector", "Default"):
+        nodes.run("UserSetLoad")
+
+
 def configure(nodes: Nodes, rig: Rig, role: Role) -> Abilities:
-    """Set everything but exposure and gain.
+    """Set everything but exposure and gain, whatever the state before.
 
     Raises ExlcapError naming the feature when one that a take cannot do without is refused.
     """
-    if nodes.put("UserSetSelector", "Default"):
-        nodes.run("UserSetLoad")
     for automatic in ("ExposureAuto", "GainAuto", "BalanceWhiteAuto"):
         nodes.put(automatic, "Off")
     _switch_off_colour(nodes)

@@ -29,6 +29,8 @@ class Request:
     pairs: int | None = None
     resume: bool = False
     allow_software_sync: bool = False
+    pfs_load: Path | None = None
+    pfs_save: Path | None = None
 
     @property
     def kind(self) -> Literal["scene", "reference"]:

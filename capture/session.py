@@ -15,6 +15,7 @@ from typing import Literal
 from exlcap import __version__
 from exlcap.capture.camera import Camera
 from exlcap.capture.emulator import EmulatedView
+from exlcap.capture.pfs import check_pfs, pfs_path
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.capture.report import Report
@@ -38,6 +39,7 @@ def run_take(workspace: Workspace, request: Request) -> Report:
     """
     rig = workspace.rig
     check_sync(rig, request.allow_software_sync)
+    check_pfs(request.pfs_load, request.pfs_save)
     left_over = unfinished_take(workspace, request)
     plan = plan_take(workspace, request)
     if left_over is not None and plan.unfinished is None:
@@ -45,7 +47,7 @@ def run_take(workspace: Workspace, request: Request) -> Report:
             f"{left_over.name} was left unfinished ({_lacking(left_over.missing())}); finish it with: {request.command}"
         )
     with ExitStack() as stack:
-        cameras = open_pylon_cameras(rig)
+        cameras = open_pylon_cameras(rig, request.pfs_load)
         for camera in cameras.values():
             stack.enter_context(camera)
         limits = {role: cameras[role].limits for role in ROLES}
@@ -54,6 +56,7 @@ def run_take(workspace: Workspace, request: Request) -> Report:
         _check_space(workspace, plan)
         view = _view(workspace, request, plan, cameras)
         writer = open_writer(rig, request, plan, cameras)
+        _save_states(cameras, request)
         new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command)
     return Report(
         take=read_take(plan.folder),
@@ -77,6 +80,15 @@ def check_sync(rig: Rig, allow_software: bool) -> None:
             "software triggers open the two shutters 0.5 to 1 ms apart, or more when the computer is busy",
             "wire a trigger and set sync.mode in rig.toml, or accept it for a bench test with --allow-software-sync",
         )
+
+
+def _save_states(cameras: Mapping[Role, PylonCamera], request: Request) -> None:
+    if request.pfs_save is None:
+        return
+    for role, camera in cameras.items():
+        path = pfs_path(request.pfs_save, role)
+        camera.save(path)
+        say(f"wrote {path}; it belongs to this model and firmware ({camera.info.firmware or 'which it does not tell'})")
 
 
 def _lacking(missing: dict[int, int]) -> str:
