@@ -99,7 +99,7 @@ def test_joints_lie_on_the_persons_own_pixels_and_within_the_box(picture, action
     x0, y0, width, height = person.box
     for name, (x, y, flag) in zip(JOINTS, person.keypoints, strict=True):
         assert flag in (1, 2), name
-        assert x0 - 0.01 <= x <= x0 + width + 0.01 and y0 - 0.01 <= y <= y0 + height + 0.01, name
+        assert x0 - 1e-9 <= x <= x0 + width + 1e-9 and y0 - 1e-9 <= y <= y0 + height + 1e-9, name
         if flag == 2:
             assert 1 in owner_near(picture, x, y), name
 
@@ -110,16 +110,6 @@ def test_the_box_is_tight_about_the_drawn_pixels(picture):
     xs, ys = picture.canvas.xs[columns], picture.canvas.ys[rows]
     drawn = (xs.min(), ys.min(), xs.max() - xs.min(), ys.max() - ys.min())
     assert person.box == pytest.approx(drawn, abs=1.0)
-
-
-@pytest.mark.parametrize("depth_m", [-3.0, -9.0, -25.0])
-@pytest.mark.parametrize("nod", [-0.6, 0.0, 0.6])
-def test_every_labelled_joint_is_in_the_box_however_far_the_person(picture, depth_m, nod):
-    (person,) = show(picture, Placed(Pose(nod=nod), 0.1, depth_m, 0.5))
-    joints = person.keypoints[person.labelled, :2]
-    corner, size = np.array(person.box[:2]), np.array(person.box[2:])
-    assert (joints >= corner - 1e-9).all()
-    assert (joints <= corner + size + 1e-9).all()
 
 
 def test_the_head_joint_is_the_top_of_the_head(picture):
