@@ -29,8 +29,8 @@ def align_command(
     """Find how the dark image lies on the bright one.
 
     Reads the newest static reference and writes alignments/align-NNN.json with a report beside it. When the result
-    cannot be trusted it is refused (exit code 3) and the alignment in force stays as it is. With --check-drift nothing
-    is written; the exit code is 1 when a take is more than 0.5 px off.
+    cannot be trusted it is refused (exit code 3) and the alignment in force stays as it is. With --check-drift it is
+    noted in every take how far it lies off; the exit code is 1 when one is more than 0.5 px off.
 
     \b
     Example:
@@ -58,8 +58,9 @@ def align_command(
 
 def _check_drift(workspace: Workspace, scene: str | None, as_json: bool) -> int:
     """Print how far each take lies from the alignment in force; 1 when one is too far off."""
-    from exlcap.align.drift import DRIFT_LIMIT_PX, measure_drift
+    from exlcap.align.drift import measure_drift
     from exlcap.alignment import alignment_in_force
+    from exlcap.drift import DRIFT_LIMIT_PX, describe_drift, write_drift
     from exlcap.errors import ExlcapError
     from exlcap.take import read_take
 
@@ -68,20 +69,15 @@ def _check_drift(workspace: Workspace, scene: str | None, as_json: bool) -> int:
     if not folders:
         raise ExlcapError(f"no takes in {workspace.scene(scene) if scene else workspace.root / 'scenes'}",
                           "shoot one with `exlcap shoot --scene NAME`")  # fmt: skip
-    found, lines, over = [], [], False
+    found = {}
     for folder in folders:
         take = read_take(folder)
-        drift = measure_drift(take, alignment)
-        if drift is None:
-            lines.append(f"{take.name}: too dark or too blank to tell")
-        else:
-            far = " DRIFTED: shoot a new reference and align again" if drift.px > DRIFT_LIMIT_PX else ""
-            lines.append(f"{take.name}: {drift.px:.3f} px from {name} ({drift.cells} parts agree){far}")
-        over = over or (drift is not None and drift.px > DRIFT_LIMIT_PX)
-        found.append({"take": take.name, "drift_px": drift.px if drift else None,
-                      "shift_px": drift.shift_px if drift else None})  # fmt: skip
-    result("\n".join(lines), {"alignment": name, "limit_px": DRIFT_LIMIT_PX, "takes": found}, as_json)
-    return 1 if over else 0
+        found[take.name] = measure_drift(take, name, alignment)
+        write_drift(folder, found[take.name])
+    lines = [f"{take}: {describe_drift(drift)}" for take, drift in found.items()]
+    takes = [{"take": take, "drift_px": drift.px, "shift_px": drift.shift_px} for take, drift in found.items()]
+    result("\n".join(lines), {"alignment": name, "limit_px": DRIFT_LIMIT_PX, "takes": takes}, as_json)
+    return 1 if any(drift.too_far for drift in found.values()) else 0
 
 
 def _reference(workspace: Workspace, name: str | None) -> Take:

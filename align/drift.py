@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from exlcap.align.blocks import cells_of, pooled_shifts
@@ -11,45 +9,35 @@ from exlcap.align.pictures import luminance, mean_of
 from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
 from exlcap.alignment import Alignment
+from exlcap.drift import Drift
 from exlcap.take import Take
 
-DRIFT_LIMIT_PX = 0.5
 CELL_SD_PX = 0.5
 FEWEST_CELLS = 6
+MOST_PAIRS = 8
+"""Pairs of a take it is judged by: more would make a check of many takes slow."""
 
 
-@dataclass(frozen=True)
-class Drift:
-    """Shift in pixels of the bright image that a take needs on top of the alignment, and the parts it comes from."""
-
-    shift_px: tuple[float, float]
-    cells: int
-
-    @property
-    def px(self) -> float:
-        """Its length."""
-        return float(np.hypot(*self.shift_px))
-
-
-def measure_drift(take: Take, alignment: Alignment) -> Drift | None:
-    """How far a take lies from an alignment; None when its frames are too dark or too blank to tell.
+def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
+    """How far a take lies from an alignment, whose name is `name`.
 
     Both frames of a pair are of one instant, so people do not harm; the median over the parts of the picture keeps
     those out that do (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
     """
-    brightest = min((pair.k for pair in take.pairs), default=None)
-    pairs = [pair for pair in take.pairs if pair.k == brightest]
-    if not pairs:
-        return None
+    unknown = Drift(alignment=name, shift_px=None, cells=0)
+    if not take.pairs:
+        return unknown
+    brightest = min(pair.k for pair in take.pairs)
+    pairs = [pair for pair in take.pairs if pair.k == brightest][:MOST_PAIRS]
     black = take.header.rig.sensor.black_level_dn
     well, low = (luminance(mean_of(take, pairs, role), black) for role in ("well", "low"))
     blocks = blocks_at(well, flip(low, alignment.mirror), np.array(alignment.homography))
     ones = np.ones(len(blocks.centres))
     if not len(ones):
-        return None
+        return unknown
     _, shifts, covariance = pooled_shifts(blocks, ones, cells_of(blocks, CELLS_ACROSS))
     sure = np.sqrt(np.trace(covariance, axis1=1, axis2=2)) < CELL_SD_PX
     if sure.sum() < FEWEST_CELLS:
-        return None
+        return unknown
     x, y = np.median(shifts[sure], axis=0)
-    return Drift((float(x), float(y)), int(sure.sum()))
+    return Drift(alignment=name, shift_px=(float(x), float(y)), cells=int(sure.sum()))

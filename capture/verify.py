@@ -10,6 +10,7 @@ from typing import Any
 
 from exlcap.capture.camera import describe, same_setting
 from exlcap.capture.skew import Skew, measure_skew, skew_text
+from exlcap.drift import Drift, describe_drift, read_drift
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_bytes
 from exlcap.rig import ROLES, WHITE_DN
@@ -25,6 +26,7 @@ class Verdict:
     orphans: int = 0
     missing: int = 0
     skew: Skew | None = None
+    drift: Drift | None = None
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -42,13 +44,14 @@ class Verdict:
             "orphans": self.orphans,
             "missing": self.missing,
             "skew": None if self.skew is None else self.skew.data(),
+            "drift_px": None if self.drift is None else self.drift.px,
             "problems": self.problems,
             "remarks": self.remarks,
         }
 
 
 def verify_take(folder: Path, name: str) -> Verdict:
-    """Check a take: every frame's file, every pair's proof, every step's count, and the skew."""
+    """Check a take: every frame's file, every pair's proof, every step's count, the skew, and the drift noted."""
     verdict = Verdict(name)
     try:
         take = read_take(folder)
@@ -59,6 +62,10 @@ def verify_take(folder: Path, name: str) -> Verdict:
     verdict.missing = sum(take.missing().values())
     verdict.skew = measure_skew(take)
     verdict.problems += _whole_problems(take)
+    verdict.drift = read_drift(folder)
+    if verdict.drift is not None:
+        told = verdict.problems if verdict.drift.too_far else verdict.remarks
+        told.append(describe_drift(verdict.drift))
     for pair in take.pairs:
         verdict.problems += [f"k = {pair.k} pulse {pair.index}: {problem}" for problem in _pair_problems(take, pair)]
     verdict.remarks += [*_remarks(take), *(verdict.skew.beyond if verdict.skew else ())]

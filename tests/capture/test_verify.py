@@ -7,6 +7,7 @@ import pytest
 
 from exlcap.capture.simulated_camera import SimulatedCamera
 from exlcap.capture.verify import verify_take
+from exlcap.drift import Drift, write_drift
 from exlcap.files import append_jsonl, read_jsonl
 from exlcap.take import encode_raw
 
@@ -124,3 +125,14 @@ def test_the_command_tells_all_takes_and_fails_when_one_is_wrong(lab, exlcap):
     assert "not measurable here" in bad.stdout
     assert exlcap(lab, "verify").returncode == 2
     assert exlcap(lab, "verify", "nowhere").returncode == 2
+
+
+def test_a_drift_noted_by_align_is_told_and_too_much_of_it_is_wrong(take):
+    write_drift(take.folder, Drift(alignment="align-001", shift_px=(0.1, 0.0), cells=20))
+    verdict = verify_take(take.folder, "plaza")
+    assert any("0.100 px from align-001" in remark for remark in verdict.remarks)
+    assert verdict.problems == []
+    write_drift(take.folder, Drift(alignment="align-001", shift_px=(0.6, 0.8), cells=20))
+    verdict = verify_take(take.folder, "plaza")
+    assert any("1.000 px from align-001" in problem for problem in verdict.problems)
+    assert verdict.data()["drift_px"] == pytest.approx(1.0)

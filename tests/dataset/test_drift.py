@@ -6,6 +6,8 @@ import pytest
 from exlcap.alignment import make_alignment
 from exlcap.dataset.build import Item
 from exlcap.dataset.drift import drift_remarks
+from exlcap.drift import Drift, read_drift, write_drift
+from exlcap.errors import ExlcapError
 from exlcap.labels import PairLabels
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
@@ -22,6 +24,25 @@ def test_only_a_take_that_moved_is_named(tmp_path):
     )
     pair = take.pairs[0]
     assert drift_remarks([Item(take, pair, PairLabels(), "align-001", truth)]) == []
-    (remark,) = drift_remarks([Item(take, pair, PairLabels(), "align-001", touched)])
-    assert remark.startswith("plaza take-001 lies ")
-    assert float(remark.split()[3]) == pytest.approx(1.5, abs=0.4)  # one linear step, good enough for a limit of 0.5
+    assert read_drift(take.folder).px < 0.2
+    (remark,) = drift_remarks([Item(take, pair, PairLabels(), "align-002", touched)])
+    assert "the rig was touched" in remark
+    # one linear step, good enough for a limit of 0.5
+    assert read_drift(take.folder).px == pytest.approx(1.5, abs=0.4)
+
+
+def test_it_is_measured_once_for_a_take_and_an_alignment(tmp_path):
+    workspace = make_workspace(tmp_path / "lab")
+    take = make_take(workspace, "plaza", (1,), 1)
+    noted = Drift(alignment="align-001", shift_px=(3.0, 4.0), cells=9)
+    write_drift(take.folder, noted)
+    item = Item(take, take.pairs[0], PairLabels(), "align-001", true_alignment(workspace.rig))
+    (remark,) = drift_remarks([item])
+    assert "5.000 px from align-001" in remark
+    assert read_drift(take.folder) == noted
+
+
+def test_a_damaged_note_is_named(tmp_path):
+    (tmp_path / "drift.json").write_text('{"format": 1, "alignment": "align-001", "shift_px": "far", "cells": 3}')
+    with pytest.raises(ExlcapError, match="shift_px"):
+        read_drift(tmp_path)
