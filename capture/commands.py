@@ -88,8 +88,8 @@ def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_j
     """Re-read takes and check every frame.
 
     Checksums, sizes, 12-bit range, pairing, settings, missing pairs, skew, and the drift that `exlcap align
-    --check-drift` noted. Exit code 1 when anything is wrong, 3
-    when only the shutters are further apart than sync.max_skew_us of the take's rig.
+    --check-drift` noted. Exit code 1 when anything is wrong, 3 when only the shutters are further apart than
+    sync.max_skew_us of the take's rig.
 
     \b
     Example:
