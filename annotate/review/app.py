@@ -19,7 +19,8 @@ def serve(fo: ModuleType, dataset: Any) -> None:
     Returns after Ctrl-C or SIGTERM.
     """
     port = free_port(APP_PORT)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts what runs in its background with SIGINT ignored
+        signal.signal(stop, _interrupt)
     session = None
     try:
         session = fo.launch_app(dataset, address=ADDRESS, port=port, remote=True)
