@@ -118,6 +118,7 @@ class PylonCamera:
             self._nodes.settings["pfs"] = f"{pfs.name}, sha256 {sha256_file(pfs)}"
         self._abilities = configure(self._nodes, self._rig, self._role)
         device.MaxNumBuffer.Value = BUFFERS
+        self._can_wait = bool(device.CanWaitForFrameTriggerReady())  # to ask takes half a millisecond
 
     @contextmanager
     def _talking(self, what: str) -> Iterator[None]:
@@ -207,7 +208,7 @@ class PylonCamera:
     def wait_ready(self, timeout_ms: int) -> bool:
         """Wait until a pulse would open the shutter: one that comes too soon is ignored without a word."""
         with self._talking("wait for its trigger"):
-            if not self._device.CanWaitForFrameTriggerReady():
+            if not self._can_wait:
                 return True
             return bool(self._device.WaitForFrameTriggerReady(timeout_ms, self._pylon.TimeoutHandling_Return))
 

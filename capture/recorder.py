@@ -1,6 +1,6 @@
-"""Pairs onto the disk while the cameras go on: a bounded queue and one thread that owns the take's files.
+"""Pairs onto the disk while the cameras go on: a bounded queue, threads that write frames, one that owns the lists.
 
-The queue holds frames up to a budget of memory. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
+Frames are held up to a budget of memory. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
 dropped. A pair's line is written after both of its frames are on the disk.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -17,6 +17,8 @@ from exlcap.rig import ROLES, Role, Setting
 from exlcap.take import Frame, Orphan, Pair, Step, TakeWriter
 
 BUDGET_BYTES = 512 * 1024 * 1024
+FRAMES_AT_ONCE = 4
+"""Frames written at once: a disk is idle while a thread waits for its word that a frame is safe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,57 +37,68 @@ class Shot:
 
 
 class Recorder:
-    """Writes pairs and orphans in the order given, on a thread of its own. Use as a context manager.
+    """Writes pairs and orphans in the order given, on threads of its own. Use as a context manager.
 
-    What goes wrong while writing (a full disk) is raised by the next call, or at the end of the `with`.
+    budget_bytes: what frames may take in memory, those being written included. What goes wrong while writing (a full
+    disk) is raised by the next call, or at the end of the `with`.
     """
 
     def __init__(self, writer: TakeWriter, budget_bytes: int = BUDGET_BYTES) -> None:
         sensor = writer.header.rig.sensor
-        depth = max(2, budget_bytes // (2 * 2 * sensor.width * sensor.height))
         self._writer = writer
-        self._queue: queue.Queue[Shot | Orphan | None] = queue.Queue(depth)
+        self._pairs = max(2, budget_bytes // (2 * 2 * sensor.width * sensor.height))
+        self._room = threading.Semaphore(self._pairs)
+        self._handed: queue.Queue[tuple[Shot | Orphan, list[Future[Frame]]] | None] = queue.Queue()
         self._error: BaseException | None = None
-        self._pool = ThreadPoolExecutor(len(ROLES), "exlcap-frame")
+        self._pool = ThreadPoolExecutor(FRAMES_AT_ONCE, "exlcap-frame")
         self._thread = threading.Thread(target=self._run, name="exlcap-recorder", daemon=True)
         self.written = 0
 
     @property
     def depth(self) -> int:
         """Pairs that wait for the disk."""
-        return self._queue.qsize()
+        return self._handed.qsize()
 
     def pair(self, shot: Shot) -> None:
-        """Hand over a pair; waits while the queue is full. Raises what went wrong with an earlier one."""
-        self._put(shot)
+        """Hand over a pair; waits while the budget is used up. Raises what went wrong with an earlier one."""
+        self._room.acquire()
+        if self._error is not None:
+            self._room.release()
+            raise self._error
+        self._handed.put((shot, [self._pool.submit(self._frame, shot, role) for role in ROLES]))
 
     def orphan(self, orphan: Orphan) -> None:
-        """Hand over the record of a frame without a partner."""
-        self._put(orphan)
-
-    def _put(self, item: Shot | Orphan) -> None:
+        """Hand over the record of a frame without a partner. Raises what went wrong with an earlier pair."""
         if self._error is not None:
             raise self._error
-        self._queue.put(item)
+        self._handed.put((orphan, []))
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # take the rest off the queue, so that nobody waits for room in it
+        """List what was handed over, in that order, each pair when both of its frames are on the disk."""
+        while (handed := self._handed.get()) is not None:
+            item, frames = handed
             try:
-                self._write(item)
+                self._list(item, [frame.result() for frame in frames])
             except BaseException as error:
-                self._error = error
+                self._error = self._error or error
+            finally:
+                if isinstance(item, Shot):
+                    self._room.release()
+            del handed, item, frames  # or the last pair stays in memory beside the budget
 
-    def _write(self, item: Shot | Orphan) -> None:
+    def _list(self, item: Shot | Orphan, frames: list[Frame]) -> None:
+        if self._error is not None:
+            return  # after an error nothing more is listed, and nobody waits for room
         if isinstance(item, Orphan):
             self._writer.orphan(item)
             return
-        well, low = self._pool.map(lambda role: self._frame(item, role), ROLES)
+        well, low = frames
         self._writer.pair(Pair(k=item.step.k, index=item.index, well=well, low=low))
         self.written += 1
 
     def _frame(self, shot: Shot, role: Role) -> Frame:
+        if self._error is not None:
+            raise self._error
         grab = shot.grab(role)
         if grab.raw is None:
             raise ValueError(f"the {role} frame of pair {shot.index} has no picture")
@@ -113,8 +126,8 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is queued, then raise what went wrong, unless something else is being raised already."""
-        self._queue.put(None)
+        """Write what was handed over, then raise what went wrong, unless something else is being raised already."""
+        self._handed.put(None)
         self._thread.join()
         self._pool.shutdown()
         if self._error is not None and error is None:

@@ -139,10 +139,12 @@ class _Stretch:
 
     def _fire_all(self) -> None:
         """Fire pulse after pulse, no faster than the rig's rate, each after the frames of the one before."""
-        pulse, due = 0, time.monotonic()
+        pulse, due, period_s = 0, time.monotonic(), 1 / self._session.sync.pulse_hz
         while self._wanted():
-            time.sleep(max(0.0, due - time.monotonic()))
-            due = max(due, time.monotonic() - 1 / self._session.sync.pulse_hz) + 1 / self._session.sync.pulse_hz
+            now = time.monotonic()
+            if now < due:  # even an empty sleep costs half a millisecond
+                time.sleep(due - now)
+            due = max(due, now - period_s) + period_s
             if not self._fire(pulse):
                 return
             pulse += 1

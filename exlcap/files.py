@@ -6,24 +6,29 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
 from exlcap.errors import ExlcapError
 
 
-def write_atomic(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` so that `path` holds either its old content or all of the new one, whenever the power goes.
+def write_atomic(path: Path, *parts: bytes | memoryview, cached: bool = True) -> None:
+    """Write `parts` so that `path` holds either its old content or all of the new one, whenever the power goes.
 
     Temporary file in the same folder, fsync, rename, fsync of the folder. A failure leaves no temporary file behind.
+    cached: False lets the system forget what is on the disk, so that a long recording does not crowd out its memory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as stream:
-            stream.write(data)
+            for part in parts:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
+            if not cached and sys.platform == "linux":
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -132,9 +137,12 @@ def read_jsonl(path: Path) -> tuple[list[Any], bool]:
     return records, bool(tail)
 
 
-def sha256_bytes(data: bytes | memoryview) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+def sha256_bytes(*parts: bytes | memoryview) -> str:
+    """SHA-256 of parts put together, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def sha256_file(path: Path) -> str:

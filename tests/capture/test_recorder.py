@@ -44,7 +44,7 @@ def test_what_is_handed_over_is_on_the_disk_at_the_end(writer):
 
 
 def test_a_slow_disk_holds_up_the_pulses_within_the_budget(writer, monkeypatch):
-    """A budget of three pairs: the fifth one waits (three queued, one being written)."""
+    """A budget of three pairs, those being written included: the fourth one waits."""
     disk = threading.Event()
     frame = writer.frame
     monkeypatch.setattr(writer, "frame", lambda *a, **k: disk.wait(30) and frame(*a, **k))
@@ -58,13 +58,31 @@ def test_a_slow_disk_holds_up_the_pulses_within_the_budget(writer, monkeypatch):
 
         thread = threading.Thread(target=pulses)
         thread.start()
-        while len(handed) < 4:
+        while len(handed) < 3:
             time.sleep(0.01)
         thread.join(0.2)  # time enough to hand over more, were there room
-        assert thread.is_alive() and handed == [0, 1, 2, 3] and recorder.depth == 3
+        assert thread.is_alive() and handed == [0, 1, 2]
         disk.set()
         thread.join(30)
     assert len(read_take(writer.folder).pairs) == 7
+
+
+def test_pairs_are_listed_in_their_order_whichever_is_written_first(writer, monkeypatch):
+    frame, second_is_written = writer.frame, threading.Event()
+
+    def slow_first(raw, k, index, **facts):
+        if index == 0:
+            assert second_is_written.wait(30)
+        written = frame(raw, k, index, **facts)
+        if index == 1:
+            second_is_written.set()
+        return written
+
+    monkeypatch.setattr(writer, "frame", slow_first)
+    with Recorder(writer) as recorder:
+        recorder.pair(shot(0))
+        recorder.pair(shot(1))
+    assert [pair.index for pair in read_take(writer.folder).pairs] == [0, 1]
 
 
 def test_a_failing_disk_is_heard_and_blocks_nobody(writer, monkeypatch):

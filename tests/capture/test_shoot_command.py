@@ -378,12 +378,12 @@ def test_a_disk_error_ends_the_take_with_every_listed_pair_whole(lab, monkeypatc
 
     write, written = take_module.write_atomic, []
 
-    def full(path, data):
+    def full(path, *parts, **options):
         if path.suffix == ".tif":
             written.append(path)
             if len(written) >= 5:
                 raise OSError(28, "No space left on device", str(path))
-        write(path, data)
+        write(path, *parts, **options)
 
     monkeypatch.setattr(take_module, "write_atomic", full)
     with pytest.raises(ExlcapError, match="the disk is full") as error:
