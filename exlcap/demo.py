@@ -16,9 +16,11 @@ import click
 from exlcap import __version__
 from exlcap.console import say
 from exlcap.errors import ExlcapError
+from exlcap.init import EMULATED_BASE_GAINS_DB
 
 TRAIN_MINUTES = 1.5
-SCENES = ("plaza", "market", "arcade", "hall", "stairs", "alley", "yard", "cellar")
+PAIRS_PER_STEP = 2
+"""Few pairs of many scenes: a network learns more from other people than from other moments of the same."""
 
 
 @click.command("demo")
@@ -70,8 +72,8 @@ def run_line(lab: Path, photos: Path | None, labels: Path | None) -> dict[str, f
     own = ["--photos", str(photos), "--labels", str(labels)] if photos and labels else []
     stage("init", "--emulated", *own)
     stage("shoot", "--reference")
-    for scene in SCENES:
-        stage("shoot", "--scene", scene)
+    for scene in EMULATED_BASE_GAINS_DB:
+        stage("shoot", "--scene", scene, "--pairs", str(PAIRS_PER_STEP))
     stage("align")
     truth = sorted((lab / "simulated").glob("*/take-*.json"))
     stage("annotate", *(part for path in truth for part in ("--from", str(path))))

@@ -14,12 +14,16 @@ from exlcap.errors import ExlcapError
 TEMPLATES = Path(__file__).parent / "templates"
 EMULATED_BASE_GAINS_DB = {
     "plaza": 0.0,
-    "market": 3.0,
-    "arcade": 6.0,
-    "hall": 8.0,
-    "stairs": 10.0,
+    "market": 1.5,
+    "bridge": 3.0,
+    "arcade": 4.5,
+    "hall": 6.0,
+    "stairs": 8.0,
+    "garage": 10.0,
     "alley": 12.0,
-    "yard": 14.0,
+    "yard": 13.0,
+    "tunnel": 14.5,
+    "attic": 16.0,
     "cellar": 17.0,
 }
 """Base gains of the emulated scenes: with k = 1..12 they spread over the published set's 0 to 38.8 dB."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,8 +12,11 @@ import pytest
 
 from exlcap.alignment import alignment_in_force, read_alignment
 from exlcap.dataset.manifest import read_complete
-from exlcap.demo import SCENES, new_folder
-from exlcap.init import EMULATED_BASE_GAINS_DB
+from exlcap.dataset.split import split_scenes
+from exlcap.demo import new_folder
+from exlcap.init import rig_toml
+from exlcap.lighting import lighting_split
+from exlcap.rig import read_rig
 from tests.conftest import make_workspace
 
 SIZE = {"width = 320": "width = 640", "height = 200": "height = 400"}
@@ -52,7 +56,7 @@ def test_from_shutter_to_table(tmp_path):
     assert alignment.corner_error_px(read_alignment(workspace.simulated / "alignment.json")) < 0.3
     manifest = read_complete(workspace.dataset("main"))
     assert len(manifest.pairs) == 12
-    assert manifest.counts["test_LL-N"][0] == manifest.counts["test_LL-E"][0] == 2  # arcade: 6 and 27.6 dB
+    assert manifest.counts["test_LL-N"][0] == manifest.counts["test_LL-E"][0] == 2  # arcade: 4.5 and 26.1 dB
     run = workspace.run("r")
     for picture in (workspace.dataset("main") / "contact_sheet.png", run / "loss.png", run / "predictions.png"):
         assert cv2.imread(str(picture)).std() > 5
@@ -87,8 +91,16 @@ def test_the_demo_starts_in_a_folder_of_its_own(tmp_path):
     assert new_folder(tmp_path / "demo").name == "lab-008"
 
 
-def test_the_demo_shoots_the_scenes_of_the_emulated_rig():
-    assert set(SCENES) == set(EMULATED_BASE_GAINS_DB)
+def test_the_scenes_of_the_demo_span_every_level_of_low_light(tmp_path):
+    (tmp_path / "rig.toml").write_text(rig_toml(emulated=True))
+    rig = read_rig(tmp_path / "rig.toml")
+    steps = {
+        scene: [base.gain_db + 20 * math.log10(k) for k in rig.divisors(scene)] for scene, base in rig.scenes.items()
+    }
+    for seed in range(5):
+        test = split_scenes({scene: gains[0] for scene, gains in steps.items()}, seed)["test"]
+        assert {lighting_split(gain) for scene in test for gain in steps[scene]} == {"LL-N", "LL-H", "LL-E"}
+    assert max(max(gains) for gains in steps.values()) == pytest.approx(38.6, abs=0.3)  # published: up to 38.78 dB
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "two words", "bell\a", ""])
