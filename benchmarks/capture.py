@@ -4,9 +4,9 @@
 
 Both drive two emulated cameras (pylon's moving test image) by software triggers, interleaved in one run; the medians of
 their rounds are compared. Bare is the least that gives pairs: wait until both are ready, trigger both, retrieve both.
-A round of `shoot` is its own code from the start of grabbing until the last pair is listed on the disk. Every pair is read
-again: both frames must hold the same test image, the one after that of the pair before. At last the disk is stalled
-until the queue is full, and memory is looked at. Not measured: real cameras, USB, other disks than this machine's.
+A round of `shoot` is its own code from the start of grabbing until the last pair is listed on the disk. Every pair is
+read again: both frames must hold the same test image, the one after that of the pair before. At last the disk is
+stalled until the queue is full, and memory is looked at. Not measured: real cameras, USB, other disks.
 """
 
 from __future__ import annotations

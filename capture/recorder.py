@@ -17,8 +17,8 @@ from exlcap.rig import ROLES, Role, Setting
 from exlcap.take import Frame, Orphan, Pair, Step, TakeWriter
 
 BUDGET_BYTES = 512 * 1024 * 1024
-FRAMES_AT_ONCE = 4
-"""Frames written at once: a disk is idle while a thread waits for its word that a frame is safe."""
+PAIRS_AT_ONCE = 2
+"""Pairs written at once: a disk is idle while a thread waits for its word that a frame is safe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,10 @@ class Recorder:
     def __init__(self, writer: TakeWriter, budget_bytes: int = BUDGET_BYTES) -> None:
         sensor = writer.header.rig.sensor
         self._writer = writer
-        self._pairs = max(2, budget_bytes // (2 * 2 * sensor.width * sensor.height))
-        self._room = threading.Semaphore(self._pairs)
-        self._handed: queue.Queue[tuple[Shot | Orphan, list[Future[Frame]]] | None] = queue.Queue()
+        self._room = threading.Semaphore(max(2, budget_bytes // (2 * 2 * sensor.width * sensor.height)))
+        self._handed: queue.Queue[Future[Pair] | Orphan | None] = queue.Queue()
         self._error: BaseException | None = None
-        self._pool = ThreadPoolExecutor(FRAMES_AT_ONCE, "exlcap-frame")
+        self._pool = ThreadPoolExecutor(PAIRS_AT_ONCE, "exlcap-frames")
         self._thread = threading.Thread(target=self._run, name="exlcap-recorder", daemon=True)
         self.written = 0
 
@@ -65,40 +64,43 @@ class Recorder:
         if self._error is not None:
             self._room.release()
             raise self._error
-        self._handed.put((shot, [self._pool.submit(self._frame, shot, role) for role in ROLES]))
+        self._handed.put(self._pool.submit(self._write, shot))
 
     def orphan(self, orphan: Orphan) -> None:
         """Hand over the record of a frame without a partner. Raises what went wrong with an earlier pair."""
         if self._error is not None:
             raise self._error
-        self._handed.put((orphan, []))
+        self._handed.put(orphan)
 
     def _run(self) -> None:
         """List what was handed over, in that order, each pair when both of its frames are on the disk."""
-        while (handed := self._handed.get()) is not None:
-            item, frames = handed
+        while (item := self._handed.get()) is not None:
             try:
-                self._list(item, [frame.result() for frame in frames])
+                self._list(item)
             except BaseException as error:
                 self._error = self._error or error
-            finally:
-                if isinstance(item, Shot):
-                    self._room.release()
-            del handed, item, frames  # or the last pair stays in memory beside the budget
+            if not isinstance(item, Orphan):
+                del item  # or the pair stays in memory beside the budget
+                self._room.release()
 
-    def _list(self, item: Shot | Orphan, frames: list[Frame]) -> None:
+    def _list(self, item: Future[Pair] | Orphan) -> None:
+        """After an error nothing more is listed, and nobody waits for room."""
+        pair = item if isinstance(item, Orphan) else item.result()
         if self._error is not None:
-            return  # after an error nothing more is listed, and nobody waits for room
-        if isinstance(item, Orphan):
-            self._writer.orphan(item)
             return
-        well, low = frames
-        self._writer.pair(Pair(k=item.step.k, index=item.index, well=well, low=low))
-        self.written += 1
+        if isinstance(pair, Orphan):
+            self._writer.orphan(pair)
+        else:
+            self._writer.pair(pair)
+            self.written += 1
 
-    def _frame(self, shot: Shot, role: Role) -> Frame:
+    def _write(self, shot: Shot) -> Pair:
         if self._error is not None:
             raise self._error
+        well, low = (self._frame(shot, role) for role in ROLES)
+        return Pair(k=shot.step.k, index=shot.index, well=well, low=low)
+
+    def _frame(self, shot: Shot, role: Role) -> Frame:
         grab = shot.grab(role)
         if grab.raw is None:
             raise ValueError(f"the {role} frame of pair {shot.index} has no picture")
