@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import resource
@@ -35,13 +36,15 @@ from exlcap.capture.session import open_writer
 from exlcap.capture.shoot import Session, shoot_step
 from exlcap.init import rig_toml
 from exlcap.rig import ROLES, Rig, Role
-from exlcap.take import Take, TakeWriter, read_take
+from exlcap.take import Frame, Raw, Take, TakeWriter, read_take
 from exlcap.workspace import Workspace
 
 AIM = 0.9
 ROUND = 100
 SPARE_BYTES = 300 * 1024 * 1024
 """What the process may take beside the budget of the queue."""
+WATCHED_SECONDS = 3.0
+"""Memory that has not grown for so long grows no more."""
 LEVEL_STEP = 16
 LEVELS = 4096
 """The test image moves by one level of 8 bits (16 of 12) a frame."""
@@ -137,36 +140,43 @@ def faults(take: Take, pairs: int) -> tuple[int, int]:
     return pairs - len(take.pairs) + len(take.orphans), wrong
 
 
-class StalledDisk(TakeWriter):
-    """A disk that writes nothing until it is let go."""
+class StallingDisk(TakeWriter):
+    """A disk that stops writing after a round, until it is let go."""
 
     go: threading.Event
 
-    def frame(self, *arguments: Any, **facts: Any) -> Any:
-        """Wait, then write."""
-        self.go.wait()
-        return super().frame(*arguments, **facts)
+    def frame(self, raw: Raw, k: int, index: int, **facts: Any) -> Frame:
+        """Write, or wait."""
+        if index >= ROUND:
+            self.go.wait()
+        return super().frame(raw, k, index, **facts)
 
 
 def stalled_rss(workspace: Workspace, budget_pairs: int) -> int:
-    """Bytes of memory in use when the disk stalls and the pulses have come to wait for it."""
-    shooting = Shooting(workspace, budget_pairs + 20)
-    writer = StalledDisk.resume(read_take(shooting.plan.folder))
-    assert isinstance(writer, StalledDisk)
+    """Bytes of memory in use when the disk stalls in the midst of a take and the pulses have come to wait for it."""
+    load_pylon(emulated=True)
+    shooting = Shooting(workspace, ROUND + budget_pairs + 20)
+    writer = StallingDisk.resume(read_take(shooting.plan.folder))
+    assert isinstance(writer, StallingDisk)
     writer.go = threading.Event()
-    thread = threading.Thread(target=shooting.run, args=(writer,))
-    thread.start()
-    most, last_growth = 0, time.monotonic()
-    while time.monotonic() - last_growth < 2:
-        rss = _rss_bytes()
-        if rss > most + 1_000_000:
-            most, last_growth = rss, time.monotonic()
-        time.sleep(0.05)
-    writer.go.set()
-    thread.join()
-    if len(read_take(shooting.plan.folder).pairs) != shooting.pairs:
+    most = [0]
+
+    def watch() -> None:
+        grown = time.monotonic()
+        while time.monotonic() - grown < WATCHED_SECONDS:
+            rss = _rss_bytes()
+            if rss > most[0]:
+                most[0], grown = rss, time.monotonic()
+            time.sleep(0.05)
+        writer.go.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    shooting.run(writer)
+    watcher.join()
+    if faults(read_take(shooting.plan.folder), shooting.pairs) != (0, 0):
         raise RuntimeError("pairs were lost when the disk stalled")
-    return most
+    return most[0]
 
 
 def _rss_bytes() -> int:
@@ -207,7 +217,8 @@ def main() -> None:
             lost, wrong = lost + found[0], wrong + found[1]
             shutil.rmtree(shooting.plan.folder)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        stalled = stalled_rss(workspace, BUDGET_BYTES // (4 * width * height))
+        with multiprocessing.get_context("spawn").Pool(1) as fresh:  # as a take is a process of its own
+            stalled = fresh.apply(stalled_rss, (workspace, BUDGET_BYTES // (4 * width * height)))
     ratio = statistics.median(rates["shoot"]) / statistics.median(rates["bare"])
     limit = BUDGET_BYTES + SPARE_BYTES
     print(

@@ -1,7 +1,7 @@
 """Pairs onto the disk while the cameras go on: a bounded queue, threads that write frames, one that owns the lists.
 
 Frames are held up to a budget of memory. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
-dropped. A pair's line is written after both of its frames are on the disk.
+dropped. A pair's line is written after both of its frames are on the disk; a crash loses the pairs still in memory.
 """
 
 from __future__ import annotations
