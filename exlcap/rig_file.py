@@ -1,0 +1,83 @@
+"""rig.toml edited by a program: two values change, every comment and the rest of the file stay as people left them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from exlcap.errors import ExlcapError
+from exlcap.files import write_atomic
+from exlcap.rig import Setting, read_rig
+from exlcap.workspace import check_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HEADER = re.compile(r"\s*\[\s*(?P<name>[^\[\]#]+?)\s*\]\s*(#.*)?")
+
+
+def store_base(path: Path, scene: str | None, base: Setting) -> None:
+    """Write a base setting into rig.toml, in [scenes.<scene>], or in [base] with `scene` None. Atomic.
+
+    A scene without a section of its own gets one at the end of the file, with the preset it had so far. Values are
+    rounded to 0.001 us and 0.001 dB.
+    Raises ExlcapError when rig.toml cannot be read, or is written in a way that cannot be edited line by line.
+    """
+    rig = read_rig(path)
+    path = path.resolve()  # a link stays a link
+    before = path.read_bytes().decode()
+    values = {"exposure_us": round(base.exposure_us, 3), "gain_db": round(base.gain_db, 3)}
+    section = "base" if scene is None else f"scenes.{check_name(scene, 'scene')}"
+    new: dict[str, Any] = {}
+    if scene is None or scene in rig.scenes:
+        after = _edited(before, section, values)
+    else:
+        new = {} if rig.base.preset is None else {"preset": rig.base.preset}
+        after = _with_section(before, section, {**values, **new})
+    wanted = tomllib.loads(before)
+    table = wanted["base"] if scene is None else wanted.setdefault("scenes", {}).setdefault(scene, {})
+    table.update(values, **new)
+    if _read(after) != wanted:
+        shown = ", ".join(f"{key} = {value}" for key, value in values.items())
+        raise ExlcapError(f"{path}: [{section}] is written in a way that cannot be edited line by line",
+                          f"put it there by hand: {shown}")  # fmt: skip
+    write_atomic(path, after.encode())
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    """TOML as a table; None where it is not valid."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _edited(text: str, section: str, values: dict[str, float]) -> str:
+    """`text` with values of a section replaced where they stand."""
+    lines, here = text.splitlines(keepends=True), ""
+    for number, line in enumerate(lines):
+        if header := HEADER.fullmatch(line.rstrip()):
+            here = re.sub(r"""\s|["']""", "", header["name"])
+        for key, value in values.items() if here == section else ():
+            lines[number] = re.sub(rf"""^(\s*["']?{key}["']?\s*=\s*)([^#\s]+)([ \t]*)""",
+                                   lambda found, value=value: _replaced(found, value), lines[number])  # fmt: skip
+    return "".join(lines)
+
+
+def _replaced(found: re.Match[str], value: float) -> str:
+    """A new value in the room of the old one and the blanks behind it, so that comments keep their column."""
+    room = len(found[2]) + len(found[3])
+    blank = " " if found[3] else ""
+    return found[1] + (repr(value) + blank).ljust(room if blank else 0)
+
+
+def _with_section(text: str, section: str, values: dict[str, Any]) -> str:
+    """`text` with a new section at its end."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    rows = [f"[{section}]", *(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value!r}"
+                              for key, value in values.items())]  # fmt: skip
+    return text + ("" if text.endswith("\n") else newline) + newline.join(["", *rows, ""])
