@@ -7,7 +7,8 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Literal
@@ -31,8 +32,23 @@ from exlcap.workspace import Workspace
 STOPPED = "stopped by the operator"
 
 
-def run_take(workspace: Workspace, request: Request) -> Report:
-    """Shoot what is asked, as far as the operator lets it.
+@dataclass(frozen=True)
+class Operator:
+    """Who follows a take. stopping: asked before every pulse, True ends the take.
+
+    recorded: told of every pair, and of how many wait for the disk; it must not take time.
+    """
+
+    stopping: Callable[[], bool]
+    recorded: Callable[[Shot, int], None]
+
+
+Follow = Callable[[int], AbstractContextManager[Operator]]
+"""Begins to follow a take of so many pairs."""
+
+
+def run_take(workspace: Workspace, request: Request, follow: Follow | None = None) -> Report:
+    """Shoot what is asked, as far as the operator lets it. follow: None for an operator at the terminal.
 
     Raises ExlcapError when it cannot begin, or when it had to end: what is listed is whole then, and the hint tells how
     to go on.
@@ -57,7 +73,7 @@ def run_take(workspace: Workspace, request: Request) -> Report:
         view = _view(workspace, request, plan, cameras)
         writer = open_writer(rig, request, plan, cameras)
         _save_states(cameras, request)
-        new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command)
+        new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command, follow)
     return Report(
         take=read_take(plan.folder),
         root=workspace.root,
@@ -147,7 +163,12 @@ def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role
 
 
 def shoot_plan(
-    writer: TakeWriter, plan: Plan, cameras: Mapping[Role, Camera], view: View | None, go_on: str
+    writer: TakeWriter,
+    plan: Plan,
+    cameras: Mapping[Role, Camera],
+    view: View | None,
+    go_on: str,
+    follow: Follow | None = None,
 ) -> tuple[int, float]:
     """Shoot what is left of a plan and close the take, however it ends.
 
@@ -160,12 +181,12 @@ def shoot_plan(
     reason: str | None = STOPPED
     recorder = Recorder(writer)
     try:
-        with recorder, stop_on_interrupt() as stopping, progress("shoot", sum(w.missing for w in works)) as step:
+        with recorder, (follow or at_terminal)(sum(work.missing for work in works)) as operator:
 
             def recorded(shot: Shot) -> None:
-                step(f"k = {shot.step.k}, {recorder.depth} pairs wait for the disk")
+                operator.recorded(shot, recorder.depth)
 
-            session = Session(cameras, sync, recorder, view, stopping, recorded)
+            session = Session(cameras, sync, recorder, view, operator.stopping, recorded)
             for work in works:
                 seconds += shoot_step(session, work)
         if not any(work.missing for work in works):
@@ -190,6 +211,13 @@ def _from_system(error: OSError) -> ExlcapError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ExlcapError("the disk is full", "free some space")
     return ExlcapError(f"{error.strerror or error}: {error.filename or 'while writing'}", "check the disk")
+
+
+@contextmanager
+def at_terminal(pairs: int) -> Iterator[Operator]:
+    """An operator who sees a line of progress and may press Ctrl-C."""
+    with stop_on_interrupt() as stopping, progress("shoot", pairs) as step:
+        yield Operator(stopping, lambda shot, depth: step(f"k = {shot.step.k}, {depth} pairs wait for the disk"))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from exlcap.capture.camera import Camera, describe, same_setting
 from exlcap.capture.pairing import ALONE, Key, Match, Outcome, Pairer, Unpaired
-from exlcap.capture.recorder import Recorder, Shot
+from exlcap.capture.recorder import Shot
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Role, Setting, Sync
 from exlcap.take import Orphan, Step, Take
@@ -39,13 +39,25 @@ class View(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Takes in what came of the pulses."""
+
+    def pair(self, shot: Shot) -> None:
+        """A pair."""
+        ...
+
+    def orphan(self, orphan: Orphan) -> None:
+        """The record of a frame without a partner."""
+        ...
+
+
 @dataclass(frozen=True)
 class Session:
     """What shooting needs. stopping: asked before every pulse, True ends the take. recorded: told of every pair."""
 
     cameras: Mapping[Role, Camera]
     sync: Sync
-    recorder: Recorder
+    recorder: Sink
     view: View | None
     stopping: Callable[[], bool]
     recorded: Callable[[Shot], None]
