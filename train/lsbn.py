@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation layer for a number of channels."""
@@ -57,4 +59,55 @@ class LSBN2d(nn.Module):
             return self.well(x)  # type: ignore[no-any-return]
         if n_low == len(x):
             return self.low(x)  # type: ignore[no-any-return]
+        if self.training and x.device.type == "cpu" and not torch.compiler.is_compiling():
+            return self._at_once(x, n_low)
         return torch.cat([self.low(x[:n_low]), self.well(x[n_low:])])
+
+    def _at_once(self, x: Tensor, n_low: int) -> Tensor:
+        """Training on the CPU: as the plain path, without the copies that slicing and joining cost there."""
+        for norm in (self.low, self.well):
+            assert norm.num_batches_tracked is not None
+            norm.num_batches_tracked += 1
+        low, well = self.low, self.well
+        out: Tensor = _NormParts.apply(x, n_low, low.weight, low.bias, well.weight, well.bias, low, well)  # type: ignore[no-untyped-call]
+        return out
+
+
+class _NormParts(torch.autograd.Function):
+    """Training-mode batch normalisation of both parts of a batch, written into one tensor; so is its gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, n_low: int, low_weight: Tensor, low_bias: Tensor, well_weight: Tensor, well_bias: Tensor,
+        low: nn.BatchNorm2d, well: nn.BatchNorm2d,
+    ) -> Tensor:  # fmt: skip
+        """x: (N, C, H, W). The running statistics of `low` and `well` move on."""
+        out = torch.empty_like(x)
+        saved = []
+        parts = ((slice(0, n_low), low, low_weight, low_bias), (slice(n_low, None), well, well_weight, well_bias))
+        for part, norm, weight, bias in parts:
+            mean, inverse_std = torch.empty_like(norm.running_mean), torch.empty_like(norm.running_mean)  # type: ignore[arg-type]
+            torch.ops.aten.native_batch_norm.out(
+                x[part], weight, bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps,
+                out=out[part], save_mean=mean, save_invstd=inverse_std,
+            )  # fmt: skip
+            saved += [weight, mean, inverse_std]
+        ctx.save_for_backward(x, *saved)
+        ctx.n_low, ctx.eps = n_low, low.eps
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x and of both layers' weights and biases."""
+        x, *saved = ctx.saved_tensors
+        grad_x, grads = torch.empty_like(x), []
+        for part, (weight, mean, inverse_std) in (
+            (slice(0, ctx.n_low), saved[:3]),
+            (slice(ctx.n_low, None), saved[3:]),
+        ):
+            grad_x[part], *rest = torch.ops.aten.native_batch_norm_backward(
+                grad[part], x[part], weight, None, None, mean, inverse_std, True, ctx.eps, [True] * 3
+            )
+            grads += rest
+        return grad_x, None, *grads, None, None

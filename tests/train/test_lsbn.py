@@ -110,3 +110,71 @@ def test_a_layer_outside_a_batch_is_refused_rather_than_guessing() -> None:
 def test_a_count_that_does_not_fit_the_batch_is_refused(n_low: int) -> None:
     with pytest.raises(ValueError, match=f"batch size 4, got {n_low}"), Lighting().batch(4, n_low):
         pass
+
+
+@pytest.fixture
+def layer() -> LSBN2d:
+    torch.manual_seed(2)
+    layer = LSBN2d(3, Lighting())
+    for norm in (layer.low, layer.well):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
+    return layer
+
+
+def through(layer: LSBN2d, x: torch.Tensor, n_low: int) -> torch.Tensor:
+    with layer._lighting.batch(len(x), n_low):
+        return layer(x)
+
+
+def apart(layer: LSBN2d, x: torch.Tensor, n_low: int) -> torch.Tensor:
+    """What two ordinary BatchNorm layers give."""
+    return torch.cat([layer.low(x[:n_low]), layer.well(x[n_low:])])
+
+
+def test_gradients_of_the_images_and_of_all_four_weights_are_right(layer: LSBN2d) -> None:
+    layer.double()
+    x = torch.randn(5, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+
+    def run(x: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
+
+    names, weights = zip(*layer.named_parameters(), strict=True)
+    with layer._lighting.batch(5, 2):
+        assert torch.autograd.gradcheck(run, (x, *weights))
+
+
+@pytest.mark.parametrize("n_low", [1, 3, 4])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels last"])
+def test_one_pass_equals_two_batch_norms_in_output_gradients_and_statistics(
+    layer: LSBN2d, n_low: int, form: torch.memory_format
+) -> None:
+    plain = copy.deepcopy(layer)
+    x = (4 * torch.randn(5, 3, 6, 7) + 1).contiguous(memory_format=form)
+    weights = torch.randn(5, 3, 6, 7)
+    grads = []
+    for module, run in ((layer, through), (plain, apart)):
+        leaf = x.clone().requires_grad_()
+        out = run(module, leaf, n_low)
+        (out * weights).sum().backward()
+        grads.append((out.detach(), leaf.grad, *(parameter.grad for parameter in module.parameters())))
+        assert out.is_contiguous(memory_format=form)
+    torch.testing.assert_close(grads[0], grads[1])
+    torch.testing.assert_close(layer.state_dict(), plain.state_dict())
+    assert layer.low.num_batches_tracked == 1 and not torch.allclose(layer.low.running_var, torch.ones(3))
+
+
+def test_under_autocast_halves_stay_half_and_statistics_full_precision(layer: LSBN2d) -> None:
+    plain = copy.deepcopy(layer)
+    x = torch.randn(6, 3, 4, 4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, wanted = through(layer, x, 2), apart(plain, x, 2)
+    assert found.dtype == wanted.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted)
+    assert layer.low.running_mean.dtype == torch.float32
+    torch.testing.assert_close(layer.state_dict(), plain.state_dict())
+
+
+def test_names_of_the_weights_are_those_of_two_batch_norms(layer: LSBN2d) -> None:
+    parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    assert list(layer.state_dict()) == [f"{light}.{part}" for light in ("low", "well") for part in parts]
