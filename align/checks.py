@@ -7,9 +7,10 @@ import numpy as np
 from exlcap.align.pictures import Grey, Mean, local_mean
 from exlcap.align.register import SHOOT_AGAIN, shrunk
 from exlcap.errors import Refused
-from exlcap.rig import WHITE_DN, Role
+from exlcap.rig import ROLES, WHITE_DN, Role
 from exlcap.take import Raw, Take
 
+STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
 LEAST_CONTRAST = 0.01
 """Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""
 BLOCK_PX = 32
@@ -40,24 +41,27 @@ def check_texture(well: Grey, name: str) -> None:
 
 
 def check_static(take: Take, moved_share: float) -> None:
-    """Raise Refused when more than a share of the bright picture changed between the first and the last frame."""
+    """Raise Refused when more than a share of either camera's picture moved between the first and the last frame."""
     if len(take.pairs) < 2:
         return
-    share = share_moved(take.raw(take.pairs[0], "well"), take.raw(take.pairs[-1], "well"))
-    if share > moved_share:
-        raise Refused(f"{take.name}: {100 * share:.0f} % of the picture moved between its first and its last frame "
-                      f"({100 * moved_share:.0f} % allowed)",
-                      "shoot the reference of a scene without people, from a tripod that nobody touches")  # fmt: skip
+    ends = take.pairs[0], take.pairs[-1]
+    for role in ROLES:
+        share = share_moved(*(take.raw(pair, role) for pair in ends), take.header.rig.sensor.black_level_dn)
+        if share > moved_share:
+            raise Refused(f"{take.name}: {100 * share:.0f} % of the {role} camera's picture moved between its first "
+                          f"and its last frame ({100 * moved_share:.0f} % allowed)", STATIC)  # fmt: skip
 
 
-def share_moved(first: Raw, last: Raw) -> float:
-    """Share of the blocks in which two raw frames, (H, W), differ by more than noise.
+def share_moved(first: Raw, last: Raw, black_level_dn: float) -> float:
+    """Share of the blocks in which two raw frames, (H, W), differ by more than noise and a change of the light.
 
-    Noise is white: smoothing over n pixels leaves 1 / n of its variance, whatever its size. Motion is not.
+    Noise is white: smoothing over n pixels leaves 1 / n of its variance, whatever its size. Motion is not. Lamps on
+    mains flicker, so the first frame is brought to the mean of the last.
     """
     import cv2
 
-    change = last.astype(np.float32) - first.astype(np.float32)
+    before, after = (frame.astype(np.float32) - np.float32(black_level_dn) for frame in (first, last))
+    change = after - before * np.float32(after.mean() / max(float(before.mean()), 1.0))
     rows, columns = (length // BLOCK_PX for length in change.shape)
     spreads = [
         picture[: rows * BLOCK_PX, : columns * BLOCK_PX].reshape(rows, BLOCK_PX, columns, BLOCK_PX).var((1, 3))

@@ -8,14 +8,34 @@ from exlcap.align.blocks import cells_of, pooled_shifts
 from exlcap.align.pictures import luminance, mean_of
 from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
-from exlcap.alignment import Alignment
-from exlcap.drift import Drift
+from exlcap.alignment import Alignment, read_alignment
+from exlcap.drift import Drift, read_drift
+from exlcap.labels import read_labels
 from exlcap.take import Take
+from exlcap.workspace import Workspace, numbered
 
 CELL_SD_PX = 0.5
 FEWEST_CELLS = 6
 MOST_PAIRS = 8
 """Pairs of a take it is judged by: more would make a check of many takes slow."""
+
+
+def drift_of(workspace: Workspace, take: Take) -> Drift | None:
+    """How far a take of a scene lies from the alignment that carried its labels, else from the one in force.
+
+    As noted in its folder, or measured here and not noted. Without an alignment, what the note says; None without both.
+    """
+    noted = read_drift(take.folder)
+    labels = workspace.labels(take.header.scene, take.header.number)
+    if labels.exists():
+        name = read_labels(labels).alignment
+    elif found := numbered(workspace.alignments, "align", ".json"):
+        name = found[-1][1].stem
+    else:
+        return noted
+    if noted is not None and noted.alignment == name:
+        return noted
+    return measure_drift(take, name, read_alignment(workspace.alignments / f"{name}.json"))
 
 
 def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:

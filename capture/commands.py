@@ -51,7 +51,7 @@ def shoot_command(
     """Shoot a take of a scene, or a static reference.
 
     Ctrl-C ends the take after the pair in flight. What was left out is shot by the same command with --resume. Exit
-    code 3 when the shutters were further apart than sync.max_skew_us of rig.toml.
+    code 3 when the shutters were further apart than sync.max_skew_us of rig.toml, or something moved in a reference.
 
     \b
     Example:
@@ -75,7 +75,7 @@ def shoot_command(
     result(report.text(), report.data(), as_json)
     if report.stopped:
         ctx.exit(130)
-    if report.beyond:
+    if report.beyond or report.moved:
         ctx.exit(3)
 
 
@@ -87,9 +87,9 @@ def shoot_command(
 def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_json: bool) -> None:
     """Re-read takes and check every frame.
 
-    Checksums, sizes, 12-bit range, pairing, settings, missing pairs, skew, and the drift that `exlcap align
-    --check-drift` noted. Exit code 1 when anything is wrong, 3 when only the shutters are further apart than
-    sync.max_skew_us of the take's rig.
+    Checksums, sizes, 12-bit range, pairing, settings, missing pairs, skew, and the drift from the alignment: the one
+    that carried the take's labels, else the one in force. Exit code 1 when anything is wrong, 3 when only the shutters
+    are further apart than sync.max_skew_us of the take's rig.
 
     \b
     Example:
@@ -113,7 +113,7 @@ def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_j
     verdicts = []
     with progress("verify", len(folders)) as step:
         for folder in folders:
-            verdicts.append(verify_take(folder, folder.relative_to(workspace.root).as_posix()))
+            verdicts.append(verify_take(folder, folder.relative_to(workspace.root).as_posix(), workspace))
             step(verdicts[-1].take)
     result(verdict_table(verdicts), {"takes": [verdict.data() for verdict in verdicts]}, as_json)
     if any(verdict.problems for verdict in verdicts):

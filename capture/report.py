@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from exlcap.align.checks import STATIC
 from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.rig import ROLES
 from exlcap.take import Take
@@ -41,6 +42,12 @@ class Report:
         return self.skew is not None and not self.skew.ok
 
     @property
+    def moved(self) -> str | None:
+        """What moved in a reference that should be static; None where nothing did."""
+        header = self.take.header
+        return header.reason if header.kind == "reference" and not self.stopped else None
+
+    @property
     def swapped(self) -> bool:
         """Whether the dark camera was the brighter one in a step in which it should be darker by far."""
         levels = [(pair.well.mean_dn, pair.low.mean_dn) for pair in self.take.pairs]
@@ -59,6 +66,7 @@ class Report:
             "orphans": len(self.take.orphans),
             "pairs_per_s": round(self.pairs_per_s, 2),
             "roles_look_swapped": self.swapped,
+            "moved": self.moved,
             "settings_proof": header.settings_proof,
             "skew": None if self.skew is None else self.skew.data(),
         }
@@ -76,7 +84,7 @@ class Report:
     def text(self) -> str:
         """As lines for people."""
         data = self.data()
-        lines = [f"{data['take']}: {data['status']}" + (f" ({data['reason']})" if data["reason"] else "")]
+        lines = [f"{data['take']}: {data['status']}" + (f" ({data['reason']})" if self.stopped else "")]
         lines.append("   k  pairs   well mean DN    low mean DN   well clipped")
         for row in data["steps"]:
             levels = (
@@ -92,6 +100,8 @@ class Report:
         lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
         if self.swapped:
             lines.append("the dark camera is brighter than the bright one: are the serials swapped in rig.toml?")
+        if self.moved:
+            lines += [f"not fit for `exlcap align`, but kept: {self.moved}", f"  try: {STATIC}, with the same command"]
         if self.stopped:
             lines.append(f"finish it with: {self.go_on}")
         return "\n".join(lines)

@@ -15,6 +15,7 @@ from exlcap.errors import ExlcapError
 from exlcap.files import sha256_bytes
 from exlcap.rig import ROLES, WHITE_DN
 from exlcap.take import Frame, Pair, Take, read_raw, read_take
+from exlcap.workspace import Workspace
 
 
 @dataclass
@@ -50,8 +51,11 @@ class Verdict:
         }
 
 
-def verify_take(folder: Path, name: str) -> Verdict:
-    """Check a take: every frame's file, every pair's proof, every step's count, the skew, and the drift noted."""
+def verify_take(folder: Path, name: str, workspace: Workspace | None = None) -> Verdict:
+    """Check a take: every frame's file, every pair's proof, every step's count, the skew, and the drift.
+
+    workspace: to measure the drift where the take has no note of it; without, only what is noted is told.
+    """
     verdict = Verdict(name)
     try:
         take = read_take(folder)
@@ -62,19 +66,33 @@ def verify_take(folder: Path, name: str) -> Verdict:
     verdict.missing = sum(take.missing().values())
     verdict.skew = measure_skew(take)
     verdict.problems += _whole_problems(take)
-    verdict.drift = read_drift(folder)
+    for pair in take.pairs:
+        verdict.problems += [f"k = {pair.k} pulse {pair.index}: {problem}" for problem in _pair_problems(take, pair)]
+    try:
+        verdict.drift = _drift(take, workspace, measurable=not verdict.problems)
+    except ExlcapError as error:  # the note, the labels or the alignment is damaged
+        verdict.problems.append(error.message)
     if verdict.drift is not None:
         told = verdict.problems if verdict.drift.too_far else verdict.remarks
         told.append(describe_drift(verdict.drift))
-    for pair in take.pairs:
-        verdict.problems += [f"k = {pair.k} pulse {pair.index}: {problem}" for problem in _pair_problems(take, pair)]
     verdict.remarks += [*_remarks(take), *(verdict.skew.beyond if verdict.skew else ())]
     return verdict
+
+
+def _drift(take: Take, workspace: Workspace | None, measurable: bool) -> Drift | None:
+    """How far a take of a scene lies from its alignment: as noted, or measured on frames that are right."""
+    if workspace is None or take.header.kind == "reference" or not measurable:
+        return read_drift(take.folder)
+    from exlcap.align.drift import drift_of
+
+    return drift_of(workspace, take)
 
 
 def _whole_problems(take: Take) -> list[str]:
     """What is wrong with a take as a whole."""
     problems = [f"step k = {k} lacks {count} pairs" for k, count in take.missing().items()]
+    if take.header.kind == "reference" and take.header.status == "complete" and take.header.reason:
+        problems.append(take.header.reason)
     if take.header.status != "complete":
         problems.append(f"status is {take.header.status!r}: {take.header.reason or 'it was cut short'}")
     listed = Counter((pair.k, pair.index) for pair in take.pairs)

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from exlcap.align.drift import measure_drift
+from exlcap.align.drift import drift_of, measure_drift
 from exlcap.alignment import make_alignment, write_alignment
+from exlcap.drift import Drift, write_drift
+from exlcap.labels import TakeLabels, write_labels
 from exlcap.simulate.optics import true_alignment, true_homography
 from tests.conftest import make_take, make_workspace
 
@@ -58,3 +60,17 @@ def test_the_command_flags_a_take_beyond_half_a_pixel(tmp_path, shift, code):
     said = json.loads(subprocess.run([*command, "--json"], capture_output=True, check=False).stdout)
     assert said["takes"][0]["take"] == "plaza take-001"
     assert said["takes"][0]["drift_px"] == pytest.approx(shift, abs=0.1)
+
+
+def test_a_take_is_judged_by_the_alignment_of_its_labels_else_by_the_one_in_force(lab):
+    workspace, take = lab
+    assert drift_of(workspace, take) is None
+    for number, shift in ((1, 0.0), (2, 1.0)):
+        write_alignment(workspace.alignments / f"align-00{number}.json", moved(workspace.rig, shift, 0.0))
+    in_force = drift_of(workspace, take)
+    assert (in_force.alignment, in_force.px) == ("align-002", pytest.approx(1.0, abs=0.1))
+    write_drift(take.folder, Drift(alignment="align-002", shift_px=(0.25, 0.0), cells=9))
+    assert drift_of(workspace, take).px == 0.25, "a note saves measuring"
+    write_labels(workspace.labels("plaza", 1), TakeLabels("plaza", 1, "align-001"))
+    of_labels = drift_of(workspace, take)
+    assert (of_labels.alignment, of_labels.px) == ("align-001", pytest.approx(0.0, abs=0.1))

@@ -67,21 +67,34 @@ def noisy(light, seed):
 
 def test_noise_is_not_motion_but_a_moved_person_is():
     scene = texture(3)
-    assert share_moved(noisy(scene, 1), noisy(scene, 2)) < 0.005
+    assert share_moved(noisy(scene, 1), noisy(scene, 2), 0) < 0.005
     walked = scene.copy()
     walked[100:500, 200:330] = texture(4)[100:500, 200:330]
     share = 400 * 130 / (600 * 960)
-    assert share_moved(noisy(scene, 1), noisy(walked, 2)) == pytest.approx(share, rel=0.5)
+    assert share_moved(noisy(scene, 1), noisy(walked, 2), 0) == pytest.approx(share, rel=0.5)
 
 
 def test_a_nudged_tripod_moves_everything():
     scene = texture(3)
-    assert share_moved(noisy(scene, 1), noisy(np.roll(scene, 2, axis=1), 2)) > 0.9
+    assert share_moved(noisy(scene, 1), noisy(np.roll(scene, 2, axis=1), 2), 0) > 0.9
+
+
+def test_a_lamp_that_flickers_is_no_motion():
+    scene = texture(3)
+    assert share_moved(noisy(scene, 1), noisy(0.8 * scene, 2), 0) < 0.005
+
+
+def test_motion_of_the_dark_camera_alone_is_refused_too(workspace):
+    take = make_take(workspace, reference=True, pairs=2)
+    path = take.folder / take.pairs[1].low.file
+    path.write_bytes(encode_raw(np.roll(take.raw(take.pairs[1], "low"), 2, axis=1), {}))
+    with pytest.raises(Refused, match="of the low camera's picture moved"):
+        check_static(take, 0.05)
 
 
 def test_a_moving_scene_is_refused(workspace):
     take = make_take(workspace, divisors=(1,), pairs=12)
-    with pytest.raises(Refused, match=r"plaza take-001: \d+ % of the picture moved"):
+    with pytest.raises(Refused, match=r"plaza take-001: \d+ % of the well camera's picture moved"):
         check_static(take, 0.02)
     check_static(make_take(workspace, reference=True, pairs=2), 0.02)
 

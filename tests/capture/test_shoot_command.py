@@ -9,14 +9,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from exlcap.capture import session
+from exlcap.capture import emulator, session
 from exlcap.capture.request import Request
 from exlcap.capture.session import run_take
+from exlcap.capture.verify import verify_take
+from exlcap.cli import group
 from exlcap.errors import ExlcapError, Refused
 from exlcap.files import read_jsonl
 from exlcap.labels import read_coco
 from exlcap.rig import ROLES
+from exlcap.simulate import rendering
 from exlcap.take import read_take
 
 
@@ -123,6 +127,21 @@ def test_a_reference_is_static_and_bright_in_both_cameras(lab):
     assert abs(noise.mean()) < 1.0
     assert (lab.simulated / "alignment.json").exists()
     assert run_take(lab, Request(scene=None)).take.folder.name == "ref-002"
+
+
+def test_a_reference_in_which_something_moved_is_kept_and_marked(changed_lab, monkeypatch):
+    """Shot of people, as if somebody had walked through the static scene."""
+    lab = changed_lab({"[emulator]": "[alignment]\nmoved_share = 0.01\n[emulator]"})
+    monkeypatch.setattr(emulator, "render_step", lambda *a, reference, **kw: rendering.render_step(*a, **kw))
+    done = CliRunner().invoke(group, ["-C", str(lab.root), "shoot", "--reference"], obj=lab.root)
+    assert done.exit_code == 3, done.output
+    assert "not fit for `exlcap align`, but kept: ref-001:" in done.output
+    assert "camera's picture moved between its first and its last frame" in done.output
+    assert "try: shoot the reference of a scene without people" in done.output
+    take = read_take(lab.references / "ref-001")
+    assert take.header.status == "complete" and len(take.pairs) == 8
+    (problem,) = verify_take(take.folder, "ref-001").problems
+    assert "picture moved" in problem
 
 
 def test_emulated_optics_that_change_are_refused(lab):

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from exlcap.alignment import write_alignment
 from exlcap.capture.simulated_camera import SimulatedCamera
 from exlcap.capture.verify import verify_take
 from exlcap.drift import Drift, write_drift
 from exlcap.files import append_jsonl, read_jsonl
+from exlcap.simulate.optics import true_alignment
 from exlcap.take import encode_raw
 
 
@@ -136,3 +138,20 @@ def test_a_drift_noted_by_align_is_told_and_too_much_of_it_is_wrong(take):
     verdict = verify_take(take.folder, "plaza")
     assert any("1.000 px from align-001" in problem for problem in verdict.problems)
     assert verdict.data()["drift_px"] == pytest.approx(1.0)
+
+
+def test_the_drift_of_a_take_is_measured_where_none_is_noted(changed_lab, exlcap):
+    lab = changed_lab({"width = 320": "width = 640", "height = 200": "height = 400"})
+    assert exlcap(lab, "shoot", "--scene", "plaza", "--schedule", "1", "--pairs", "1").returncode == 0
+    truth = true_alignment(lab.rig)
+    write_alignment(lab.alignments / "align-001.json", truth)
+    good = exlcap(lab, "verify", "plaza", "--json")
+    assert good.returncode == 0 and json.loads(good.stdout)["takes"][0]["drift_px"] < 0.1
+    rows = np.array(truth.homography)
+    rows[0, 2] += 1.0
+    touched = truth.model_copy(update={"homography": tuple(map(tuple, rows.tolist()))})
+    write_alignment(lab.alignments / "align-002.json", touched)
+    bad = exlcap(lab, "verify", "plaza")
+    assert bad.returncode == 1 and "px from align-002" in bad.stdout and "the rig was touched" in bad.stdout
+    (lab.alignments / "align-002.json").write_text("{")
+    assert "align-002.json is not valid JSON" in exlcap(lab, "verify", "plaza").stdout

@@ -10,7 +10,7 @@ STAGES = ("simulate", "capture", "align", "annotate", "dataset", "train")
 ALLOWED = {
     "exlcap": set(),
     "simulate": set(),
-    "capture": {"simulate"},
+    "capture": {"align", "simulate"},
     "align": set(),
     "annotate": {"align"},
     "dataset": {"align", "simulate"},
