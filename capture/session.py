@@ -20,6 +20,7 @@ from exlcap.capture.pfs import check_pfs, pfs_path
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Recorder, Shot
 from exlcap.capture.report import Report
+from exlcap.capture.reference import mark_motion
 from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
 from exlcap.capture.schedule import check_limits, pairs_bytes
 from exlcap.capture.shoot import Session, View, pairing_key, shoot_step
@@ -74,6 +75,7 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
         writer = open_writer(rig, request, plan, cameras)
         _save_states(cameras, request)
         new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command, follow)
+    mark_motion(writer)
     return Report(
         take=read_take(plan.folder),
         root=workspace.root,
