@@ -13,14 +13,13 @@ from torch import Tensor
 from exlcap.alignment import apply_homography
 from exlcap.joints import FLIP_INDICES
 from exlcap.rig import Role
-from exlcap.train.config import AugmentConfig, Config, Lights
-from exlcap.train.crops import PLAIN, Change, Crop, place
+from exlcap.train.augment import PLAIN, draw
+from exlcap.train.config import Config, InputConfig, Lights
+from exlcap.train.crops import Crop, place
 from exlcap.train.heatmaps import to_map
+from exlcap.train.inputs import network_input
 
-LOW_MEAN = 0.4
-"""Mean that each channel of a low-light input is scaled to (Lee et al. 2023, section 4.1)."""
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, as the usual backbone weights expect; the same for both lightings."""
+LOW_FIRST: tuple[Role, Role] = ("low", "well")
 
 
 @dataclass(frozen=True)
@@ -61,67 +60,43 @@ def batches_per_epoch(people: int, batch: int) -> int:
 
 def train_batch(chosen: Sequence[tuple[int, PairCrop]], config: Config, epoch: int) -> Batch:
     """A batch of augmented people. chosen: (place in the data set, crops). Both images of a pair change alike."""
-    size = (config.model.height, config.model.width)
     images: dict[Role, list[Tensor]] = {"low": [], "well": []}
     joints: dict[Role, list[npt.NDArray[np.float64]]] = {"low": [], "well": []}
     labelled: dict[Role, list[npt.NDArray[np.bool_]]] = {"low": [], "well": []}
+    gains: list[tuple[float, float, float]] = []
     for index, pair in chosen:
         rng = np.random.default_rng([config.seed, epoch, index])
-        change = draw_change(rng, config.augment)
-        tint = draw_tint(rng, config.augment)
+        change = draw(rng, config.augment, pair.well.figure.keypoints, pair.well.plain, config.size)
+        gains.append(change.gains)
         for crop in pair.crops(config.lights):
             light = crop.figure.light
-            pixels, matrix = place(crop, change, size)
-            images[light].append(scaled(pixels, light) * tint)
+            pixels, matrix = place(crop, change, config.size)
+            images[light].append(as_tensor(pixels))
             keypoints = crop.figure.keypoints[list(FLIP_INDICES)] if change.flip else crop.figure.keypoints
             joints[light].append(apply_homography(matrix, keypoints[:, :2]))
             labelled[light].append(keypoints[:, 2] > 0)
     places = torch.from_numpy(np.stack(joints["low"] + joints["well"])).float()
+    factors = torch.tensor(gains, dtype=torch.float32)
+    inputs = [
+        network_input(torch.stack(images[light]), light, config.input, factors) for light in LOW_FIRST if images[light]
+    ]
     return Batch(
-        images=normalised(torch.stack(images["low"] + images["well"])),
+        images=torch.cat(inputs),
         n_low=len(images["low"]),
         joints=to_map(places),
         labelled=torch.from_numpy(np.stack(labelled["low"] + labelled["well"])),
     )
 
 
-def draw_change(rng: np.random.Generator, how: AugmentConfig) -> Change:
-    """A random change of geometry."""
-    return Change(
-        flip=how.flip and bool(rng.random() < 0.5),
-        rotation_deg=rng.uniform(-how.rotation_deg, how.rotation_deg),
-        scale=rng.uniform(1 - how.scale, 1 + how.scale),
-        shift_x=rng.uniform(-how.shift, how.shift),
-        shift_y=rng.uniform(-how.shift, how.shift),
-    )
+def as_tensor(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """A crop, uint8 (H, W, 3), as float32 (3, H, W), 0..1."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
-def draw_tint(rng: np.random.Generator, how: AugmentConfig) -> Tensor:
-    """A random factor for each channel, float32 (3, 1, 1)."""
-    factor = rng.uniform(1 - how.brightness, 1 + how.brightness) * rng.uniform(1 - how.colour, 1 + how.colour, 3)
-    return torch.from_numpy(factor.astype(np.float32)).view(3, 1, 1)
-
-
-def scaled(pixels: npt.NDArray[np.uint8], light: Role) -> Tensor:
-    """A crop as float32 (3, H, W): 0..1 for a well-lit one, each channel's mean brought to 0.4 for a low-light one.
-
-    pixels: uint8 (H, W, 3). A black channel stays black.
-    """
-    image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-    if light == "well":
-        return image
-    mean = image.mean((1, 2), keepdim=True)
-    return torch.where(mean > 0, image * LOW_MEAN / mean.clamp_min(1e-6), image)
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Mean and standard deviation taken out, alike for both lightings. (N, 3, H, W), channels last in memory."""
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def plain_inputs(crops: Sequence[Crop], size: tuple[int, int]) -> tuple[Tensor, npt.NDArray[np.float64]]:
-    """People as they are, unchanged: inputs float32 (N, 3, H, W) and matrices (N, 3, 3) from image to input."""
+def plain_inputs(
+    crops: Sequence[Crop], size: tuple[int, int], how: InputConfig
+) -> tuple[Tensor, npt.NDArray[np.float64]]:
+    """People of one lighting, unchanged: inputs float32 (N, 3, H, W) and matrices (N, 3, 3) from image to input."""
     placed = [place(crop, PLAIN, size) for crop in crops]
-    images = [scaled(pixels, crop.figure.light) for crop, (pixels, _) in zip(crops, placed, strict=True)]
-    return normalised(torch.stack(images)), np.stack([matrix for _, matrix in placed])
+    images = torch.stack([as_tensor(pixels) for pixels, _ in placed])
+    return network_input(images, crops[0].figure.light, how), np.stack([matrix for _, matrix in placed])

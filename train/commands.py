@@ -11,8 +11,8 @@ from exlcap.cli import workspace_of
 from exlcap.console import json_option, progress, result, say
 from exlcap.errors import ExlcapError
 
-PRESETS = ("paper", "small")
-METHODS = ("ours", "lsbn", "lupi", "baseline-all", "baseline-low", "baseline-well")
+PRESETS = ("modern", "official", "small")
+METHODS = ("ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "baseline-low", "baseline-well")
 
 
 @click.command()
@@ -22,7 +22,7 @@ METHODS = ("ours", "lsbn", "lupi", "baseline-all", "baseline-low", "baseline-wel
     "--preset",
     "preset_name",
     type=click.Choice(PRESETS),
-    help="Settings to begin with: the paper's network, or a small one for two CPU cores [default: paper].",
+    help="Settings to begin with: today's recipe, the official code's, or a small net for CPUs [default: modern].",
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file over the preset.")
 @click.option("--method", type=click.Choice(METHODS), help="Row of the paper's tables [default: ours].")
@@ -76,7 +76,7 @@ def train_command(
         config = resumed_config(folder, config_file, options)
         train_data = resumed_run(folder, config, workspace.dataset(config.data))
     else:
-        config = new_config(preset_name or "paper", config_file, options)
+        config = new_config(preset_name or "modern", config_file, options)
         folder = workspace.run(run or f"{config.data}-{config.method}")
         train_data = new_run(folder, config, workspace.dataset(config.data))
     say(f"run {folder.name}: {config.method}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs")

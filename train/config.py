@@ -1,7 +1,7 @@
 """What a training run is told: every setting has one name and lives in a TOML file.
 
-`presets/paper.toml` and `presets/small.toml` are complete and commented; a file given with ``--config`` replaces some
-of their values; options of the command line come last. The sum of all is written to the run's config.toml.
+The presets in `presets/` are complete and commented; a file given with ``--config`` replaces some of their values;
+options of the command line come last. The sum of all is written to the run's config.toml.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -23,21 +23,35 @@ else:
     import tomli as tomllib
 
 PRESETS = Path(__file__).parent / "presets"
-Method = Literal["ours", "baseline-low", "baseline-well", "baseline-all", "lsbn", "lupi"]
+Method = Literal[
+    "ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "baseline-low", "baseline-well"
+]  # fmt: skip
 Lights = Literal["low", "well", "both"]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 Settings = dict[str, Any]
 """Nested tables of TOML values."""
+
+
+class InputConfig(Record):
+    """How a person becomes the network's input."""
+
+    box_scale: tuple[float, float]
+    resampling: Literal["area", "bilinear"]
+    low_mean: float = Field(gt=0, lt=1)
+    normalisation: Literal["equal", "official"]
 
 
 class ModelConfig(Record):
     """The network. Sizes of the input in pixels; heat maps are a quarter of it."""
 
-    depth: Literal[18, 34, 50]
+    depth: Literal[18, 34, 50, 101]
     height: int = Field(ge=32)
     width: int = Field(ge=32)
     base_channels: int = Field(ge=8)
     head_channels: int = Field(ge=8)
     last_bn: bool
+    lsbn: Literal["backbone", "everywhere"]
+    backbone_weights: str
 
     @field_validator("height", "width")
     @classmethod
@@ -51,17 +65,21 @@ class LossConfig(Record):
     """The pose loss. Sigmas in heat map pixels, deep level to shallow."""
 
     kind: Literal["softmax", "mse"]
+    targets: Literal["exact", "official"]
+    peak: float = Field(gt=0)
     level_sigmas: tuple[float, float, float, float]
     refine_sigma: float = Field(gt=0)
     level_weight: float = Field(ge=0)
+    absent: Literal["ignored", "official"]
     hard_joints: int = Field(ge=1, le=14)
 
 
 class LupiConfig(Record):
-    """The Gram loss between lightings."""
+    """The loss between the features of both lightings."""
 
     weight: float = Field(ge=0)
     normalisation: Literal["paper", "relative"]
+    batch: Literal["mean", "sum"]
 
 
 class AugmentConfig(Record):
@@ -69,23 +87,46 @@ class AugmentConfig(Record):
 
     flip: bool
     rotation_deg: float = Field(ge=0, le=180)
-    scale: float = Field(ge=0, lt=1)
+    view: tuple[float, float]
+    view_limit: float = Field(gt=0)
     shift: float = Field(ge=0, lt=0.5)
-    brightness: float = Field(ge=0, lt=1)
-    colour: float = Field(ge=0, lt=1)
+    half_body: float = Field(ge=0, le=1)
+    brightness: Fraction
+    colour: Fraction
+
+    @field_validator("view")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("must be two positive numbers, the smaller first")
+        return value
 
 
 class OptimConfig(Record):
-    """AdamW, linear warm-up, cosine to zero. `minutes` ends training by the clock and is not reproducible."""
+    """Optimiser and schedule. `minutes` ends training by the clock and is not reproducible."""
 
+    optimiser: Literal["adam", "adamw"]
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)
     minutes: float | None = Field(default=None, gt=0)
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    warmup: float = Field(ge=0, lt=1)
-    ema: float = Field(ge=0, lt=1)
+    schedule: Literal["cosine", "steps"]
+    milestones: tuple[int, ...]
+    factor: float = Field(gt=0, le=1)
+    warmup: Fraction
+    ema: Fraction
+    clip_norm: float = Field(ge=0)
     validate_every: int = Field(ge=1)
+    pictures_every: int = Field(ge=0)
+
+
+class MachineConfig(Record):
+    """How the machine is used. Only `precision` changes what is learnt beyond rounding."""
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    workers: int = Field(ge=0)
 
 
 class Config(Record):
@@ -94,12 +135,18 @@ class Config(Record):
     data: str
     method: Method
     seed: int = Field(ge=0)
-    box_scale: float = Field(ge=1)
+    input: InputConfig
     model: ModelConfig
     loss: LossConfig
     lupi: LupiConfig
     augment: AugmentConfig
     optim: OptimConfig
+    machine: MachineConfig
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's input in pixels."""
+        return self.model.height, self.model.width
 
     @property
     def lights(self) -> Lights:
@@ -109,13 +156,13 @@ class Config(Record):
 
     @property
     def uses_lsbn(self) -> bool:
-        """Whether the backbone has one BatchNorm per lighting."""
-        return self.method in ("ours", "lsbn")
+        """Whether there is one BatchNorm per lighting."""
+        return self.method in ("ours", "lsbn", "lupi-feat", "unpaired")
 
     @property
     def uses_lupi(self) -> bool:
-        """Whether the Gram loss is part of the loss."""
-        return self.method in ("ours", "lupi")
+        """Whether features of both lightings are compared."""
+        return self.method in ("ours", "lupi", "lupi-feat", "unpaired")
 
 
 def preset(name: str) -> Settings:

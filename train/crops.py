@@ -17,26 +17,12 @@ import numpy.typing as npt
 
 from exlcap.errors import ExlcapError
 from exlcap.labels import Box
+from exlcap.train.augment import Change, Matrix, change_matrix
 from exlcap.train.pairs import REBUILD, Figure, Rgb8, read_image
 
 MARGIN = 1.5
 """Side of what is kept over side of the crop: room for rotation, scale and shift."""
-Matrix = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Change:
-    """How a training crop differs from the plain one. shift_x, shift_y: in parts of the crop's width and height."""
-
-    flip: bool = False
-    rotation_deg: float = 0.0
-    scale: float = 1.0
-    shift_x: float = 0.0
-    shift_y: float = 0.0
-
-
-PLAIN = Change()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,32 +39,23 @@ class Crop:
     plain: Matrix
 
 
-def plain_matrix(box: Box, size: tuple[int, int], box_scale: float) -> Matrix:
-    """3 x 3 matrix from image coordinates to the input of (height, width) = `size` that shows a box."""
+def plain_matrix(box: Box, size: tuple[int, int], box_scale: tuple[float, float]) -> Matrix:
+    """3 x 3 matrix from image coordinates to the input of (height, width) = `size` that shows a box.
+
+    box_scale: how much wider and how much higher than the box the crop is at least.
+    """
     height, width = size
     x, y, box_width, box_height = box
-    scale = min(width / box_width, height / box_height) / box_scale
+    scale = min(width / (box_width * box_scale[0]), height / (box_height * box_scale[1]))
     # a box from x over w pixels covers centres x .. x + w - 1 (COCO counts edges: its middle is x + w/2 - 1/2)
     middle = np.array([x + box_width / 2 - 0.5, y + box_height / 2 - 0.5])
     shift = np.array([(width - 1) / 2, (height - 1) / 2]) - scale * middle
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1.0]])
 
 
-def change_matrix(change: Change, size: tuple[int, int]) -> Matrix:
-    """3 x 3 matrix from the plain input of (height, width) = `size` to the changed one."""
-    height, width = size
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    angle = np.deg2rad(change.rotation_deg)
-    turn = change.scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if change.flip:
-        turn = np.array([[-1.0, 0.0], [0.0, 1.0]]) @ turn
-    matrix = np.eye(3)
-    matrix[:2, :2] = turn
-    matrix[:2, 2] = centre + np.array([change.shift_x * width, change.shift_y * height]) - turn @ centre
-    return matrix
-
-
-def crop_people(folder: Path, figures: Sequence[Figure], size: tuple[int, int], box_scale: float) -> list[Crop]:
+def crop_people(
+    folder: Path, figures: Sequence[Figure], size: tuple[int, int], box_scale: tuple[float, float]
+) -> list[Crop]:
     """Crops of people in the order given, every image decoded once. size: (height, width) of the input.
 
     Raises ExlcapError when an image is missing or damaged.
@@ -94,7 +71,7 @@ def crop_people(folder: Path, figures: Sequence[Figure], size: tuple[int, int], 
     return [crops[place] for place in range(len(figures))]
 
 
-def cut(image: Rgb8, figure: Figure, size: tuple[int, int], box_scale: float) -> Crop:
+def cut(image: Rgb8, figure: Figure, size: tuple[int, int], box_scale: tuple[float, float]) -> Crop:
     """Cut one person out of an image, uint8 (H, W, 3). Raises ExlcapError for a box outside the image."""
     plain = plain_matrix(figure.box, size, box_scale)
     kept = (round(size[0] * MARGIN), round(size[1] * MARGIN))

@@ -1,95 +1,136 @@
-"""Pictures of predictions: the same people in the dark (amplified) and in the light, prediction over truth."""
+"""Pictures of predictions: people as the dark camera gave them, amplified, with prediction and with truth, and the same
+people in the light.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from exlcap.alignment import apply_homography
+from exlcap.drawing import draw_people
 from exlcap.files import write_atomic
-from exlcap.joints import SKELETON
-from exlcap.train.batches import scaled
-from exlcap.train.crops import PLAIN, Crop, place
-from exlcap.train.pairs import Rgb8
-from exlcap.train.predict import Predictions
+from exlcap.joints import N_JOINTS
+from exlcap.labels import Keypoints
+from exlcap.train.crops import Matrix, plain_matrix
+from exlcap.train.evaluate import oks
+from exlcap.train.inputs import brightened
+from exlcap.train.pairs import Figure, Rgb8, read_image
+
+if TYPE_CHECKING:
+    from exlcap.train.results import Judged
+    from exlcap.train.trained import Trained
 
 TILE_HEIGHT = 256
-TRUE, PREDICTED = (255, 255, 255), (255, 150, 0)
 COLUMNS = 8
+STRIP = 22
+"""Height of a caption in pixels."""
+AMPLIFIED_MEAN = 0.4
 
 
 @dataclass(frozen=True)
 class Shown:
-    """People of one split with what was predicted for them."""
+    """A person of a split and the prediction for it."""
 
-    crops: Sequence[Crop]
-    predictions: Predictions
+    split: str
+    figure: Figure
+    joints: npt.NDArray[np.float64]
 
 
-def write_gallery(path: Path, low: Shown | None, well: Shown | None, size: tuple[int, int]) -> None:
-    """A PNG with up to eight people in columns, dark above bright; nothing is written where there is nobody.
+def write_gallery(
+    path: Path, data_folder: Path, trained: Trained, dark: Sequence[tuple[str, Judged]], bright: Judged | None
+) -> None:
+    """A PNG with up to eight people in columns, evenly spread over the dark splits in their order.
 
-    size: (height, width) of the network's input.
+    Rows: dark as shot, amplified, predicted, true, then predicted and true in the light. Of detections, the one that
+    fits the person best is shown. Without dark people the bright ones are shown alone; without anybody, nothing.
     """
-    shown = [part for part in (low, well) if part is not None and part.crops]
-    if not shown:
+    low = [shown for name, part in dark for shown in _people(name, part)]
+    well = [] if bright is None else _people("WL", bright)
+    columns = _chosen(low or well, well)
+    if not columns:
         return
-    columns = _people(shown)
-    grid = np.vstack([np.hstack([_tile(part, key, size) for key in columns]) for part in shown])
-    caption = np.full((28, grid.shape[1], 3), 32, np.uint8)
-    cv2.putText(caption, "predicted", (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, PREDICTED, 1, cv2.LINE_AA)
-    cv2.putText(caption, "true", (100, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, TRUE, 1, cv2.LINE_AA)
-    done, data = cv2.imencode(".png", np.vstack([grid, caption])[..., ::-1])
+    partner = {_person(shown.figure): shown for shown in well}
+    made = []
+    for shown in columns:
+        tiles = _tiles(data_folder, trained, shown)
+        if shown.figure.light == "low" and well:
+            other = partner.get(_person(shown.figure))
+            tiles += _tiles(data_folder, trained, other) if other else [np.zeros_like(tiles[0])] * 2
+        made.append(np.vstack(tiles))
+    done, data = cv2.imencode(".png", np.hstack(made)[..., ::-1])
     assert done
     write_atomic(path, data.tobytes())
 
 
-def _key(crop: Crop) -> tuple[str, str]:
-    return crop.figure.pair_id, crop.figure.person_id
+def _people(name: str, part: Judged) -> list[Shown]:
+    """The true people of a split, each with the prediction of its own box, else with the one that fits best, if any."""
+    own = {(figure.file, figure.person_id): i for i, figure in enumerate(part.figures)}
+    near: dict[str, list[int]] = {}
+    for i, figure in enumerate(part.figures):
+        near.setdefault(figure.file, []).append(i)
+    shown = []
+    for figure in part.split.figures:
+        joints = part.predictions.joints
+        mine = own.get((figure.file, figure.person_id))
+        if mine is None and (rivals := near.get(figure.file)):
+            mine = max(rivals, key=lambda i: oks(joints[i], figure.keypoints, figure.box))  # noqa: B023
+        if mine is not None:
+            shown.append(Shown(name, figure, joints[mine]))
+    return shown
 
 
-def _people(shown: Sequence[Shown]) -> list[tuple[str, str]]:
-    """Up to COLUMNS people, evenly spread, of those that every part shows (of the first part if none is in all)."""
-    first = [_key(crop) for crop in shown[0].crops]
-    others = [{_key(crop) for crop in part.crops} for part in shown[1:]]
-    common = [key for key in first if all(key in other for other in others)] or first
-    chosen = np.linspace(0, len(common) - 1, min(COLUMNS, len(common))).round().astype(int)
-    return [common[i] for i in chosen]
+def _person(figure: Figure) -> tuple[str, str]:
+    return figure.pair_id, figure.person_id
 
 
-def _tile(part: Shown, key: tuple[str, str], size: tuple[int, int]) -> Rgb8:
-    """One person: the network's input with the true and the predicted skeleton; black where the part lacks them."""
-    zoom = TILE_HEIGHT / size[0]
-    tile_size = (round(size[1] * zoom), TILE_HEIGHT)
-    found = [i for i, crop in enumerate(part.crops) if _key(crop) == key]
-    if not found:
-        return np.zeros((tile_size[1], tile_size[0], 3), np.uint8)
-    crop = part.crops[found[0]]
-    pixels, matrix = place(crop, PLAIN, size)
-    visible = scaled(pixels, crop.figure.light).permute(1, 2, 0).clamp(0, 1).numpy()
-    picture: Rgb8 = cv2.resize((255 * visible).astype(np.uint8), tile_size, interpolation=cv2.INTER_LINEAR)
-    to_tile = np.diag([zoom, zoom, 1.0]) @ matrix
-    labelled = crop.figure.keypoints[:, 2] > 0
-    _draw(picture, apply_homography(to_tile, crop.figure.keypoints[:, :2]), labelled, TRUE)
-    _draw(picture, apply_homography(to_tile, part.predictions.joints[found[0]]), np.ones(14, bool), PREDICTED)
-    return picture
+def _chosen(people: Sequence[Shown], well: Sequence[Shown]) -> list[Shown]:
+    """Up to COLUMNS people, evenly spread, of those that are in the light too (of all, if none is)."""
+    lit = {_person(shown.figure) for shown in well}
+    common = [shown for shown in people if _person(shown.figure) in lit] or list(people)
+    places = np.linspace(0, len(common) - 1, min(COLUMNS, len(common))).round().astype(int)
+    return [common[i] for i in places]
 
 
-def _draw(
-    picture: npt.NDArray[np.uint8],
-    joints: npt.NDArray[np.float64],
-    shown: npt.NDArray[np.bool_],
-    colour: tuple[int, int, int],
-) -> None:
-    points = [(int(x), int(y)) for x, y in joints.round()]
-    for a, b in SKELETON:
-        if shown[a] and shown[b]:
-            cv2.line(picture, points[a], points[b], colour, 1, cv2.LINE_AA)
-    for point, visible in zip(points, shown, strict=True):
-        if visible:
-            cv2.circle(picture, point, 2, colour, -1, cv2.LINE_AA)
+def _tiles(data_folder: Path, trained: Trained, shown: Shown) -> list[Rgb8]:
+    """What there is to see of a person in one image, from top to bottom."""
+    figure = shown.figure
+    zoom = TILE_HEIGHT / trained.size[0]
+    size = (TILE_HEIGHT, round(trained.size[1] * zoom))
+    to_tile = plain_matrix(figure.box, size, trained.config.input.box_scale)
+    plain: Rgb8 = cv2.warpAffine(read_image(data_folder, figure.file), to_tile[:2], size[::-1], flags=cv2.INTER_AREA)
+    found = np.concatenate([shown.joints, np.full((N_JOINTS, 1), 2.0)], 1)
+    fit = oks(shown.joints, figure.keypoints, figure.box)
+    visible = _amplified(plain) if figure.light == "low" else plain
+    drawn = [
+        _captioned(_drawn(visible, found, to_tile), f"predicted, OKS {fit:.2f}"),
+        _captioned(_drawn(visible, figure.keypoints, to_tile), "true"),
+    ]
+    if figure.light == "well":
+        return drawn
+    return [_captioned(plain, f"{shown.split}, as shot"), _captioned(visible, "amplified"), *drawn]
+
+
+def _amplified(picture: Rgb8) -> Rgb8:
+    """Each channel brought to a mean of 0.4, as the network sees it."""
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    bright: Rgb8 = (255 * brightened(image, AMPLIFIED_MEAN)[0].permute(1, 2, 0).clamp(0, 1)).round().byte().numpy()
+    return bright
+
+
+def _drawn(picture: Rgb8, keypoints: Keypoints, to_tile: Matrix) -> Rgb8:
+    placed = np.concatenate([apply_homography(to_tile, keypoints[:, :2]), keypoints[:, 2:]], 1)
+    return draw_people(picture, [placed])
+
+
+def _captioned(picture: Rgb8, text: str) -> Rgb8:
+    strip = np.full((STRIP, picture.shape[1], 3), 24, np.uint8)
+    cv2.putText(strip, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (235, 235, 235), 1, cv2.LINE_AA)
+    return np.concatenate([strip, picture])

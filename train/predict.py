@@ -37,7 +37,6 @@ def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: bool) -
 
     flip: average the heat maps with those of the mirrored input, in which left is right.
     """
-    size = (config.model.height, config.model.width)
     device = next(model.parameters()).device
     joints, scores = np.zeros((len(crops), N_JOINTS, 2)), np.zeros((len(crops), N_JOINTS))
     model.eval()
@@ -45,7 +44,7 @@ def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: bool) -
         chosen = [i for i, crop in enumerate(crops) if crop.figure.light == light]
         for start in range(0, len(chosen), BATCH):
             part = chosen[start : start + BATCH]
-            images, matrices = plain_inputs([crops[i] for i in part], size)
+            images, matrices = plain_inputs([crops[i] for i in part], config.size, config.input)
             n_low = len(part) if light == "low" else 0
             maps = heatmaps(model, images.to(device), n_low, config, flip)
             places, heights = decode(maps.cpu())

@@ -1,103 +1,143 @@
-"""The evaluation of a run: its best weights on the test splits, the table and the pictures in the run's folder."""
+"""The evaluation of a run: its best weights on the test splits, the tables and the pictures in the run's folder."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from exlcap.errors import ExlcapError
-from exlcap.files import write_atomic, write_json
-from exlcap.train.config import Config, config_from_toml
-from exlcap.train.crops import crop_people
-from exlcap.train.evaluate import Scores, score_split
-from exlcap.train.gallery import Shown, write_gallery
-from exlcap.train.model import PoseNet
-from exlcap.train.pairs import REBUILD, TEST_SPLITS, check_dataset, other_tests, read_split
-from exlcap.train.predict import predict
-from exlcap.train.runs import load_checkpoint
-from exlcap.train.table import PAPER_NOTE, as_markdown, as_text, missing_splits, rows
+from exlcap.files import sha256_file, write_atomic, write_json
+from exlcap.train.detections import detected_figures, read_given
+from exlcap.train.evaluate import Scores, score_people
+from exlcap.train.gallery import write_gallery
+from exlcap.train.pairs import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
+from exlcap.train.predict import Flip, Predictions
+from exlcap.train.table import PAPER_NOTE, as_json, as_markdown, as_text, tables
+from exlcap.train.trained import Trained, joints_of
+
+FLIP_NOTES: dict[Flip, str] = {
+    "none": "without flip test",
+    "mirror": "with flip test",
+    "official": "with the official code's flip test, which is broken: to compare only",
+}
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The best weights of a run. epoch: when they were taken."""
+class How:
+    """How a run is judged. detections: FILE or SPLIT=FILE each; none means the true boxes."""
 
-    model: PoseNet
-    config: Config
-    epoch: int
-    data_checksum: str
+    flip: Flip = "mirror"
+    detections: tuple[str, ...] = ()
 
-
-def load_best(folder: Path) -> Trained:
-    """The best weights of a run, ready to predict. Raises ExlcapError when there are none."""
-    saved = load_checkpoint(folder / "best.pt")
-    config = config_from_toml(saved["config"], folder / "best.pt")
-    model = PoseNet(config.model, config.uses_lsbn)
-    model.load_state_dict(saved["model"])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(model.eval(), config, int(saved["epoch"]), str(saved["data_checksum"]))
+    @property
+    def suffix(self) -> str:
+        """What the files of this judgement are named by, nothing for the usual one."""
+        flips: dict[Flip, str] = {"none": "-no-flip", "mirror": "", "official": "-official-flip"}
+        return ("-detected" if self.detections else "") + flips[self.flip]
 
 
-def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Path, flip: bool) -> tuple[str, Any]:
-    """Judge a run on every test split, write table.txt, table.md, table.json and predictions.png.
+@dataclass(frozen=True)
+class Judged:
+    """A test split with the people that were looked at in it, what was predicted for them, and how good that is."""
 
-    Tables of another data set than the run's own are named after it. Returns the table as text and as JSON.
-    Raises ExlcapError when the data set has no test split with people.
+    split: Split
+    figures: tuple[Figure, ...]
+    box_scores: tuple[float, ...]
+    predictions: Predictions
+    scores: Scores
+
+
+def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Path, how: How) -> tuple[str, Any]:
+    """Judge a run on every test split; write table.txt, table.md, table.json and predictions.png.
+
+    Tables of another data set than the run's own, of detections or of another flip test are named after it. Returns the
+    table as text and as JSON. Raises ExlcapError when the data set has no test split with people.
     """
     check_dataset(data_folder)
-    scores, shown = _scores(trained, data_folder, flip)
-    missing = missing_splits(scores)
-    if len(missing) == len(TEST_SPLITS):
-        raise ExlcapError(f"{data_folder} has no test split with labelled people", REBUILD)
+    splits = read_tests(data_folder)
+    judged = judge(trained, data_folder, splits, how)
+    scores = {name: judged[name].scores if name in judged else None for name in {**dict.fromkeys(TEST_SPLITS), **splits}}
     config = trained.config
-    notes = [
-        f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, ground-truth boxes, "
-        f"{'with' if flip else 'without'} flip test",
-        PAPER_NOTE,
-    ]
+    boxes = f"boxes detected: {', '.join(how.detections)}" if how.detections else "ground-truth boxes"
+    about = f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
+    notes = [f"{about}, {FLIP_NOTES[how.flip]}", PAPER_NOTE]
+    missing = [name for name in TEST_SPLITS if name not in splits]
     if missing:
         notes.append(f"no people in: {', '.join(missing)} (no file or an empty one)")
-    others = [(name, score) for name, score in scores.items() if name not in TEST_SPLITS and score]
-    notes += [f"{name}: AP {score.ap:.1f} ({score.images} images, {score.people} people)" for name, score in others]
-    lines = rows(folder.name, scores)
+    if unseen := [name for name in splits if name not in judged]:
+        notes.append(f"no detections given for: {', '.join(unseen)}")
+    counts = "; ".join(f"{name} {s.images} / {s.people}" for name, s in scores.items() if s)
+    notes.append(f"images / people: {counts}")
+    made = tables(folder.name, scores, bool(how.detections))
     data = {
         "format": 1,
         "run": folder.name,
         "method": config.method,
+        "seed": config.seed,
         "epoch": trained.epoch,
+        "weights_sha256": sha256_file(folder / "best.pt"),
         "data": data_name,
-        "flip": flip,
-        "splits": {split: None if score is None else score.model_dump() for split, score in scores.items()},
+        "boxes": list(how.detections) or "ground truth",
+        "flip": how.flip,
+        "splits": {name: None if score is None else score.model_dump() for name, score in scores.items()},
         "missing": missing,
-        "table": [{"name": row.name, "source": row.source, "ap": list(row.values)} for row in lines],
+        "tables": [as_json(table) for table in made],
         "notes": notes,
     }
-    suffix = "" if data_name == config.data else f"-{data_name}"
-    text = as_text(lines, notes)
+    suffix = ("" if data_name == config.data else f"-{data_name}") + how.suffix
+    text = "\n\n".join([*(as_text(table) for table in made), "\n".join(notes)])
+    markdown = "\n".join([*(as_markdown(table) for table in made), *(f"{note}\n" for note in notes)])
     write_atomic(folder / f"table{suffix}.txt", (text + "\n").encode())
-    write_atomic(folder / f"table{suffix}.md", as_markdown(lines, notes).encode())
+    write_atomic(folder / f"table{suffix}.md", markdown.encode())
     write_json(folder / f"table{suffix}.json", data)
-    size = (config.model.height, config.model.width)
-    write_gallery(folder / f"predictions{suffix}.png", shown.get("LL-A"), shown.get("WL"), size)
+    write_pictures(folder / f"predictions{suffix}.png", trained, data_folder, judged)
     return text, data
 
 
-def _scores(trained: Trained, data_folder: Path, flip: bool) -> tuple[dict[str, Scores | None], dict[str, Shown]]:
-    """Scores of every test split, None where there is nobody, and the predictions behind them."""
-    config = trained.config
-    size = (config.model.height, config.model.width)
-    scores: dict[str, Scores | None] = {}
-    shown: dict[str, Shown] = {}
+def read_tests(data_folder: Path) -> dict[str, Split]:
+    """The test splits that have people, by name, the paper's first. Raises ExlcapError when there are none."""
+    found = {}
     for name in (*TEST_SPLITS, *other_tests(data_folder)):
         split = read_split(data_folder, f"test_{name}")
-        if split is None or not split.figures:
-            scores[name] = None
-            continue
-        crops = crop_people(data_folder, split.figures, size, config.box_scale)
-        shown[name] = Shown(crops, predict(trained.model, crops, config, flip))
-        scores[name] = score_split(split, shown[name].predictions)
-    return scores, shown
+        if split is not None and split.figures:
+            found[name] = split
+    if not found:
+        raise ExlcapError(f"{data_folder} has no test split with labelled people", REBUILD)
+    return found
+
+
+def judge(trained: Trained, data_folder: Path, splits: Mapping[str, Split], how: How) -> dict[str, Judged]:
+    """Every split judged that has people to look at. Who is in several splits is looked at once."""
+    asked: dict[str, tuple[Sequence[Figure], Sequence[float]]] = {
+        name: (split.figures, [1.0] * len(split.figures)) for name, split in splits.items()
+    }
+    if how.detections:
+        detections = read_given(how.detections, splits)
+        found = {name: detected_figures(split, detections) for name, split in splits.items()}
+        asked = {name: some for name, some in found.items() if some is not None}
+    unique = {_key(figure): figure for figures, _ in asked.values() for figure in figures}
+    place = {key: i for i, key in enumerate(unique)}
+    everybody = joints_of(trained, data_folder, list(unique.values()), how.flip)
+    judged = {}
+    for name, (figures, box_scores) in asked.items():
+        mine = np.array([place[_key(figure)] for figure in figures], np.intp)
+        predictions = Predictions(everybody.joints[mine], everybody.scores[mine])
+        scores = score_people(splits[name], figures, predictions, box_scores)
+        assert scores is not None, "read_tests takes splits with people only"
+        judged[name] = Judged(splits[name], tuple(figures), tuple(box_scores), predictions, scores)
+    return judged
+
+
+def _key(figure: Figure) -> tuple[str, tuple[float, ...]]:
+    return figure.file, figure.box
+
+
+def write_pictures(path: Path, trained: Trained, data_folder: Path, judged: Mapping[str, Judged]) -> None:
+    """The gallery of a judgement, its dark people in the order of the splits, each beside itself in the light."""
+    whole = ("LL-A",) if {"LL-N", "LL-H", "LL-E", *other_tests(data_folder)} & judged.keys() else ()
+    dark = [(name, part) for name, part in judged.items() if name not in (*whole, "WL")]
+    write_gallery(path, data_folder, trained, dark, judged.get("WL"))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from exlcap.joints import FLIP_INDICES
-from exlcap.train.batches import MEAN, STD, PairCrop, epoch_batches, normalised, scaled, train_batch
+from exlcap.train.batches import PairCrop, epoch_batches, train_batch
 from exlcap.train.config import Config
 from exlcap.train.prepare import new_config, read_data
 
@@ -30,7 +29,7 @@ def changed(config: Config, **augment: object) -> Config:
 
 
 def unchanged(config: Config) -> Config:
-    return changed(config, flip=False, rotation_deg=0.0, scale=0.0, shift=0.0, brightness=0.0, colour=0.0)
+    return changed(config, flip=False, rotation_deg=0.0, view=(1.0, 1.0), shift=0.0, brightness=0.0, colour=0.0)
 
 
 def test_an_epoch_is_the_same_again_and_the_next_is_not(pairs: Sequence[PairCrop], config: Config) -> None:
@@ -94,24 +93,3 @@ def test_joints_that_are_not_labelled_are_masked(pairs: Sequence[PairCrop], conf
     batch = train_batch([(0, pairs[0])], unchanged(config), epoch=0)
     assert batch.labelled[0].tolist() == [i != 3 for i in range(14)]
     assert batch.labelled[1].all()
-
-
-def test_each_channel_of_a_dark_image_is_scaled_to_mean_0_4() -> None:
-    dark = np.random.default_rng(0).integers(0, 5, (32, 24, 3)).astype(np.uint8) * np.array([1, 2, 9], np.uint8)
-    torch.testing.assert_close(scaled(dark, "low").mean((1, 2)), torch.full((3,), 0.4))
-
-
-def test_a_bright_image_is_left_as_it_is() -> None:
-    bright = np.random.default_rng(0).integers(0, 256, (32, 24, 3)).astype(np.uint8)
-    torch.testing.assert_close(scaled(bright, "well"), torch.from_numpy(bright).permute(2, 0, 1) / 255)
-
-
-def test_a_black_image_stays_black_and_finite() -> None:
-    black = scaled(np.zeros((32, 24, 3), np.uint8), "low")
-    assert black.abs().max() == 0
-
-
-def test_both_lightings_are_normalised_alike() -> None:
-    grey = torch.full((2, 3, 4, 4), 0.5)
-    wanted = [(0.5 - mean) / std for mean, std in zip(MEAN, STD, strict=True)]
-    torch.testing.assert_close(normalised(grey)[:, :, 0, 0], torch.tensor([wanted, wanted]))

@@ -31,9 +31,10 @@ def test_the_command_line_offers_every_preset_and_every_method() -> None:
     assert set(METHODS) == set(Method.__args__)  # type: ignore[attr-defined]
 
 
-def test_the_paper_preset_has_the_paper_s_sizes() -> None:
-    model = new_config("paper", None, {"data": "night"}).model
-    assert (model.depth, model.height, model.width, model.last_bn) == (50, 256, 192, True)
+@pytest.mark.parametrize("name", ["modern", "official"])
+def test_the_large_presets_have_the_paper_s_sizes(name: str) -> None:
+    model = new_config(name, None, {"data": "night"}).model
+    assert (model.depth, model.height, model.width) == (50, 256, 192)
 
 
 @given(
@@ -96,6 +97,8 @@ def test_differences_name_the_setting_and_both_values() -> None:
 @pytest.mark.parametrize(
     "method, lights, lsbn, lupi",
     [
+        ("unpaired", "both", True, True),
+        ("lupi-feat", "both", True, True),
         ("ours", "both", True, True),
         ("lsbn", "both", True, False),
         ("lupi", "both", False, True),

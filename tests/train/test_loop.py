@@ -16,7 +16,7 @@ import torch
 
 from exlcap.errors import ExlcapError
 from exlcap.train import loop
-from exlcap.train.config import Config, OptimConfig
+from exlcap.train.config import Config, OptimConfig, preset
 from exlcap.train.loop import State, TrainData, learning_rate, train, training_progress
 from exlcap.train.prepare import new_config, new_run, read_data
 from exlcap.train.runs import load_checkpoint, read_log
@@ -231,9 +231,7 @@ def test_time_ends_training_even_within_an_epoch(
 
 
 def schedule(**changes: object) -> OptimConfig:
-    values: dict[str, Any] = {
-        "batch": 4, "epochs": 10, "lr": 1.0, "weight_decay": 0.0, "warmup": 0.2, "ema": 0.0, "validate_every": 1
-    }  # fmt: skip
+    values = {**preset("small")["optim"], "batch": 4, "epochs": 10, "lr": 1.0, "warmup": 0.2}
     return OptimConfig(**{**values, **changes})
 
 

@@ -18,8 +18,9 @@ SIGMAS = (2.0, 1.5, 1.2, 1.0)
 
 def loss_config(kind: str, hard_joints: int = 2, level_weight: float = 0.5) -> LossConfig:
     return LossConfig(
-        kind=kind, level_sigmas=SIGMAS, refine_sigma=0.9, level_weight=level_weight, hard_joints=hard_joints
-    )
+        kind=kind, targets="exact", peak=1.0, level_sigmas=SIGMAS, refine_sigma=0.9, level_weight=level_weight,
+        absent="ignored", hard_joints=hard_joints,
+    )  # fmt: skip
 
 
 @pytest.fixture

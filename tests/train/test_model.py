@@ -8,8 +8,11 @@ import torch
 from exlcap.train.config import ModelConfig, preset
 from exlcap.train.model import PoseNet, build_model
 
-PAPER = ModelConfig(**preset("paper")["model"])
-TINY = ModelConfig(depth=18, height=64, width=32, base_channels=8, head_channels=8, last_bn=False)
+PAPER = ModelConfig(**preset("official")["model"])
+TINY = ModelConfig(
+    depth=18, height=64, width=32, base_channels=8, head_channels=8, last_bn=False, lsbn="backbone",
+    backbone_weights="none",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("lsbn, parameters", [(False, 27_372_236), (True, 27_425_356)])
