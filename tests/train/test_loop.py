@@ -231,7 +231,7 @@ def test_time_ends_training_even_within_an_epoch(
 
 
 def schedule(**changes: object) -> OptimConfig:
-    values = {**preset("small")["optim"], "batch": 4, "epochs": 10, "lr": 1.0, "warmup": 0.2}
+    values = {**preset("small")["optim"], "batch": 4, "epochs": 10, "lr": 1.0, "warmup": 0.2, "milestones": ()}
     return OptimConfig(**{**values, **changes})
 
 
