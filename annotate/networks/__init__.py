@@ -1,0 +1,1 @@
+"""Pose networks that label: described by cards, run by ONNX Runtime."""
