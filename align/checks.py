@@ -44,9 +44,9 @@ def check_static(take: Take, moved_share: float) -> None:
     """Raise Refused when more than a share of either camera's picture moved between the first and the last frame."""
     if len(take.pairs) < 2:
         return
-    ends = take.pairs[0], take.pairs[-1]
+    first, last = take.pairs[0], take.pairs[-1]
     for role in ROLES:
-        share = share_moved(*(take.raw(pair, role) for pair in ends), take.header.rig.sensor.black_level_dn)
+        share = share_moved(take.raw(first, role), take.raw(last, role), take.header.rig.sensor.black_level_dn)
         if share > moved_share:
             raise Refused(f"{take.name}: {100 * share:.0f} % of the {role} camera's picture moved between its first "
                           f"and its last frame ({100 * moved_share:.0f} % allowed)", STATIC)  # fmt: skip
