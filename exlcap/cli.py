@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a paired data set of this rig from any labelled photographs.",
     ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
-    "eval": ("exlcap.train.commands", "Evaluate a trained network on the test splits."),
+    "eval": ("exlcap.train.result_commands", "Evaluate a trained network on the test splits."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
 }
 """Command -> (module that defines it, its one line of help); a test holds the lines equal to the commands' own."""

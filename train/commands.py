@@ -1,4 +1,4 @@
-"""`exlcap train` and `exlcap eval`."""
+"""`exlcap train`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def train_command(
       exlcap train --data night --run quick --preset small --minutes 2
       exlcap train --run first --resume
     """
-    _share_cores()
+    share_cores()
     from exlcap.train.config import Settings
     from exlcap.train.loop import train
     from exlcap.train.prepare import new_config, new_run, resumed_config, resumed_run
@@ -96,35 +96,7 @@ def train_command(
     result(text, facts, as_json)
 
 
-@click.command()
-@click.option("--run", required=True, metavar="NAME", help="Run whose best weights are judged.")
-@click.option("--data", metavar="NAME", help="Data set to judge on [default: the run's own].")
-@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
-@json_option
-@click.pass_context
-def eval_command(ctx: click.Context, run: str, data: str | None, flip: bool, as_json: bool) -> None:
-    """Evaluate a trained network on the test splits.
-
-    AP by pycocotools with ground-truth boxes on LL-N, LL-H, LL-E, LL-A and WL, in the shape of the paper's Table 2.
-    table.txt, table.md, table.json and predictions.png go to runs/<run>.
-
-    \b
-    Example:
-      exlcap eval --run first
-      exlcap eval --run first --data other-night --no-flip
-    """
-    _share_cores()
-    from exlcap.train.results import evaluate_run, load_best
-
-    workspace = workspace_of(ctx)
-    folder = workspace.run(run)
-    trained = load_best(folder)
-    name = data or trained.config.data
-    text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), flip)
-    result(text, facts, as_json)
-
-
-def _share_cores() -> None:
+def share_cores() -> None:
     """Let torch's threads sleep while they wait for each other; to be called before torch is imported.
 
     By default they spin, which makes training beside any other busy process ten times slower (measured on 2 cores).

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,14 +18,12 @@ from exlcap.drawing import draw_people
 from exlcap.files import write_atomic
 from exlcap.joints import N_JOINTS
 from exlcap.labels import Keypoints
-from exlcap.train.crops import Matrix, plain_matrix
-from exlcap.train.evaluate import oks
+from exlcap.train.augment import Matrix
+from exlcap.train.config import Config
+from exlcap.train.crops import plain_matrix
+from exlcap.train.evaluate import Judged, oks
 from exlcap.train.inputs import brightened
 from exlcap.train.pairs import Figure, Rgb8, read_image
-
-if TYPE_CHECKING:
-    from exlcap.train.results import Judged
-    from exlcap.train.trained import Trained
 
 TILE_HEIGHT = 256
 COLUMNS = 8
@@ -45,7 +42,7 @@ class Shown:
 
 
 def write_gallery(
-    path: Path, data_folder: Path, trained: Trained, dark: Sequence[tuple[str, Judged]], bright: Judged | None
+    path: Path, data_folder: Path, config: Config, dark: Sequence[tuple[str, Judged]], bright: Judged | None
 ) -> None:
     """A PNG with up to eight people in columns, evenly spread over the dark splits in their order.
 
@@ -60,10 +57,10 @@ def write_gallery(
     partner = {_person(shown.figure): shown for shown in well}
     made = []
     for shown in columns:
-        tiles = _tiles(data_folder, trained, shown)
+        tiles = _tiles(data_folder, config, shown)
         if shown.figure.light == "low" and well:
             other = partner.get(_person(shown.figure))
-            tiles += _tiles(data_folder, trained, other) if other else [np.zeros_like(tiles[0])] * 2
+            tiles += _tiles(data_folder, config, other) if other else [np.zeros_like(tiles[0])] * 2
         made.append(np.vstack(tiles))
     done, data = cv2.imencode(".png", np.hstack(made)[..., ::-1])
     assert done
@@ -81,7 +78,7 @@ def _people(name: str, part: Judged) -> list[Shown]:
         joints = part.predictions.joints
         mine = own.get((figure.file, figure.person_id))
         if mine is None and (rivals := near.get(figure.file)):
-            mine = max(rivals, key=lambda i: oks(joints[i], figure.keypoints, figure.box))  # noqa: B023
+            mine = max(rivals, key=lambda i: oks(joints[i], figure.keypoints, figure.box))
         if mine is not None:
             shown.append(Shown(name, figure, joints[mine]))
     return shown
@@ -99,12 +96,12 @@ def _chosen(people: Sequence[Shown], well: Sequence[Shown]) -> list[Shown]:
     return [common[i] for i in places]
 
 
-def _tiles(data_folder: Path, trained: Trained, shown: Shown) -> list[Rgb8]:
+def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
     """What there is to see of a person in one image, from top to bottom."""
     figure = shown.figure
-    zoom = TILE_HEIGHT / trained.size[0]
-    size = (TILE_HEIGHT, round(trained.size[1] * zoom))
-    to_tile = plain_matrix(figure.box, size, trained.config.input.box_scale)
+    zoom = TILE_HEIGHT / config.size[0]
+    size = (TILE_HEIGHT, round(config.size[1] * zoom))
+    to_tile = plain_matrix(figure.box, size, config.input.box_scale)
     plain: Rgb8 = cv2.warpAffine(read_image(data_folder, figure.file), to_tile[:2], size[::-1], flags=cv2.INTER_AREA)
     found = np.concatenate([shown.joints, np.full((N_JOINTS, 1), 2.0)], 1)
     fit = oks(shown.joints, figure.keypoints, figure.box)

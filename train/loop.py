@@ -24,7 +24,7 @@ from exlcap.train.config import Config, OptimConfig, to_toml
 from exlcap.train.crops import Crop
 from exlcap.train.evaluate import Scores, score_split
 from exlcap.train.losses import pose_losses
-from exlcap.train.lupi import lupi_loss
+from exlcap.train.lupi import batch_lupi
 from exlcap.train.model import PoseNet, build_model
 from exlcap.train.pairs import Split
 from exlcap.train.predict import predict
@@ -137,10 +137,7 @@ def batch_losses(model: PoseNet, batch: Batch, config: Config) -> Losses:
     well = per_person[batch.n_low :].mean() if batch.n_low < len(per_person) else None
     lupi = None
     if config.uses_lupi:
-        features = output.features
-        lupi = lupi_loss(
-            [f[: batch.n_low] for f in features], [f[batch.n_low :] for f in features], config.lupi.normalisation
-        )
+        lupi = batch_lupi(output.features, batch.n_low, config)
     parts = [part for part in (low, well) if part is not None]
     if lupi is not None:
         parts.append(config.lupi.weight * lupi)
@@ -180,7 +177,7 @@ def update_average(average: PoseNet, model: PoseNet, decay: float, step: int) ->
 def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Role, Scores | None]:
     """Scores on the validation split by lighting, without flip test."""
     return {
-        light: score_split(split, predict(model, crops, config, flip=False))
+        light: score_split(split, predict(model, crops, config, "none"))
         for light, (split, crops) in data.val.items()
     }
 

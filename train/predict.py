@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,11 @@ from exlcap.train.losses import probabilities
 from exlcap.train.model import PoseNet
 
 BATCH = 32
+Flip = Literal["none", "mirror", "official"]
+"""Whether the heat maps are averaged with those of the mirrored input; "official" does so with ExLPose's two errors."""
+OFFICIAL_PAIRS = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 13)
+"""What the official flip test takes for the other side: its pairs count from 1 where its joints count from 0, so that a
+right shoulder is swapped with a left elbow, and a right ankle with the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +38,8 @@ class Predictions:
 
 
 @torch.no_grad()
-def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: bool) -> Predictions:
-    """Joints of people, each with the BatchNorm of its own lighting.
-
-    flip: average the heat maps with those of the mirrored input, in which left is right.
-    """
+def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: Flip) -> Predictions:
+    """Joints of people, each with the BatchNorm of its own lighting."""
     device = next(model.parameters()).device
     joints, scores = np.zeros((len(crops), N_JOINTS, 2)), np.zeros((len(crops), N_JOINTS))
     model.eval()
@@ -54,18 +57,18 @@ def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: bool) -
     return Predictions(joints, scores)
 
 
-def heatmaps(model: PoseNet, images: Tensor, n_low: int, config: Config, flip: bool) -> Tensor:
+def heatmaps(model: PoseNet, images: Tensor, n_low: int, config: Config, flip: Flip) -> Tensor:
     """Heat maps (N, 14, H / 4, W / 4) as they are decoded, of inputs ordered [low..., well...]."""
     maps = probabilities(model(images, n_low).refined, config.loss)
-    if not flip:
+    if flip == "none":
         return maps
-    mirrored = probabilities(model(images.flip(3), n_low).refined, config.loss)
-    return (maps + unmirrored(mirrored)) / 2
+    mirrored = images.flip(3) / 255 if flip == "official" else images.flip(3)
+    return (maps + unmirrored(probabilities(model(mirrored, n_low).refined, config.loss), flip)) / 2
 
 
-def unmirrored(maps: Tensor) -> Tensor:
+def unmirrored(maps: Tensor, flip: Flip) -> Tensor:
     """Heat maps of a mirrored input as those of the input: columns reversed, left and right joints swapped.
 
     Both grids share their outer edges, so that no shift is left over.
     """
-    return maps.flip(3)[:, list(FLIP_INDICES)]
+    return maps.flip(3)[:, list(OFFICIAL_PAIRS if flip == "official" else FLIP_INDICES)]

@@ -12,7 +12,7 @@ import numpy as np
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file, write_atomic, write_json
 from exlcap.train.detections import detected_figures, read_given
-from exlcap.train.evaluate import Scores, score_people
+from exlcap.train.evaluate import Judged, score_people
 from exlcap.train.gallery import write_gallery
 from exlcap.train.pairs import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
 from exlcap.train.predict import Flip, Predictions
@@ -40,17 +40,6 @@ class How:
         return ("-detected" if self.detections else "") + flips[self.flip]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A test split with the people that were looked at in it, what was predicted for them, and how good that is."""
-
-    split: Split
-    figures: tuple[Figure, ...]
-    box_scores: tuple[float, ...]
-    predictions: Predictions
-    scores: Scores
-
-
 def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Path, how: How) -> tuple[str, Any]:
     """Judge a run on every test split; write table.txt, table.md, table.json and predictions.png.
 
@@ -60,7 +49,9 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     check_dataset(data_folder)
     splits = read_tests(data_folder)
     judged = judge(trained, data_folder, splits, how)
-    scores = {name: judged[name].scores if name in judged else None for name in {**dict.fromkeys(TEST_SPLITS), **splits}}
+    scores = {
+        name: judged[name].scores if name in judged else None for name in {**dict.fromkeys(TEST_SPLITS), **splits}
+    }
     config = trained.config
     boxes = f"boxes detected: {', '.join(how.detections)}" if how.detections else "ground-truth boxes"
     about = f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
@@ -94,7 +85,7 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     write_atomic(folder / f"table{suffix}.txt", (text + "\n").encode())
     write_atomic(folder / f"table{suffix}.md", markdown.encode())
     write_json(folder / f"table{suffix}.json", data)
-    write_pictures(folder / f"predictions{suffix}.png", trained, data_folder, judged)
+    write_gallery(folder / f"predictions{suffix}.png", data_folder, config, _dark(judged), judged.get("WL"))
     return text, data
 
 
@@ -128,7 +119,7 @@ def judge(trained: Trained, data_folder: Path, splits: Mapping[str, Split], how:
         predictions = Predictions(everybody.joints[mine], everybody.scores[mine])
         scores = score_people(splits[name], figures, predictions, box_scores)
         assert scores is not None, "read_tests takes splits with people only"
-        judged[name] = Judged(splits[name], tuple(figures), tuple(box_scores), predictions, scores)
+        judged[name] = Judged(splits[name], tuple(figures), predictions, scores)
     return judged
 
 
@@ -136,8 +127,7 @@ def _key(figure: Figure) -> tuple[str, tuple[float, ...]]:
     return figure.file, figure.box
 
 
-def write_pictures(path: Path, trained: Trained, data_folder: Path, judged: Mapping[str, Judged]) -> None:
-    """The gallery of a judgement, its dark people in the order of the splits, each beside itself in the light."""
-    whole = ("LL-A",) if {"LL-N", "LL-H", "LL-E", *other_tests(data_folder)} & judged.keys() else ()
-    dark = [(name, part) for name, part in judged.items() if name not in (*whole, "WL")]
-    write_gallery(path, data_folder, trained, dark, judged.get("WL"))
+def _dark(judged: Mapping[str, Judged]) -> list[tuple[str, Judged]]:
+    """The judged dark splits; LL-A, whose people are in the others, only where it is alone."""
+    dark = [(name, part) for name, part in judged.items() if name not in ("LL-A", "WL")]
+    return dark or [(name, part) for name, part in judged.items() if name == "LL-A"]

@@ -89,7 +89,7 @@ class Oracle(nn.Module):
             chosen = [crop for crop in crops if crop.figure.light == light]
             for start in range(0, len(chosen), batch):
                 part = chosen[start : start + batch]
-                images, matrices = plain_inputs(part, size)
+                images, matrices = plain_inputs(part, size, config.input)
                 points = np.stack([crop.figure.keypoints[:, :2] for crop in part])
                 placed = np.einsum("nij,nkj->nki", matrices[:, :2, :2], points) + matrices[:, None, :2, 2]
                 joints = to_map(torch.from_numpy(placed))
@@ -113,7 +113,7 @@ def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     crops = crop_people(folder, split.figures, (config.model.height, config.model.width), config.input.box_scale)
     monkeypatch.setattr(predict_module, "BATCH", 3)
     oracle = Oracle(crops, config, batch=3)
-    found = predict(oracle, crops, config, flip=True)  # type: ignore[arg-type]
+    found = predict(oracle, crops, config, "mirror")  # type: ignore[arg-type]
     assert oracle.answers == []
     error_px = found.joints - truth(split)
     assert np.abs(error_px.mean((0, 1))).max() < 0.05

@@ -1,0 +1,64 @@
+"""`exlcap eval`, `exlcap predict` and `exlcap export`: what a trained network gives."""
+
+from __future__ import annotations
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.console import json_option, result
+from exlcap.errors import ExlcapError
+from exlcap.train.commands import share_cores
+
+run_option = click.option("--run", required=True, metavar="NAME", help="Run whose best weights are used.")
+
+
+@click.command()
+@run_option
+@click.option("--data", metavar="NAME", help="Data set to judge on [default: the run's own].")
+@click.option(
+    "--detections",
+    multiple=True,
+    metavar="[SPLIT=]FILE",
+    help="Boxes that a detector found instead of the true ones; may be repeated.",
+)
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
+@click.option("--official-flip", is_flag=True, help="Flip test with the official code's errors, to compare.")
+@json_option
+@click.pass_context
+def eval_command(
+    ctx: click.Context,
+    run: str,
+    data: str | None,
+    detections: tuple[str, ...],
+    flip: bool,
+    official_flip: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate a trained network on the test splits.
+
+    AP, AP50, AP75 and AR by pycocotools on LL-N, LL-H, LL-E, LL-A and WL, or on the cameras of ExLPose-OCN, beside the
+    rows of the paper's tables. table.txt, table.md, table.json and predictions.png go to runs/<run>.
+
+    Detections are a list in COCO's results format: image_id, category_id (1), bbox and score. Every annotation file
+    numbers its own images, so say whose the numbers are: LL-A=FILE serves LL-N, LL-H and LL-E too. Entries with a
+    file_name ("low/<pair>.png") need no such word. A person's score is then box score x mean joint score.
+
+    \b
+    Example:
+      exlcap eval --run first
+      exlcap eval --run first --data other-night --no-flip
+      exlcap eval --run first --detections LL-A=dark.json --detections WL=bright.json
+    """
+    share_cores()
+    from exlcap.train.results import How, evaluate_run
+    from exlcap.train.trained import load_best
+
+    if official_flip and not flip:
+        raise ExlcapError("--official-flip and --no-flip exclude each other", "leave out one of them")
+    workspace = workspace_of(ctx)
+    folder = workspace.run(run)
+    trained = load_best(folder)
+    name = data or trained.config.data
+    how = How("official" if official_flip else "mirror" if flip else "none", detections)
+    text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), how)
+    result(text, facts, as_json)
