@@ -90,8 +90,8 @@ def read_data(folder: Path, config: Config) -> TrainData:
     if train.unpaired:
         say(f"{train.unpaired} people that only one image of their pair shows take no part")
     size = (config.model.height, config.model.width)
-    low = crop_people(folder, [pair.low for pair in train.pairs], size, config.input.box_scale)
-    well = crop_people(folder, [pair.well for pair in train.pairs], size, config.input.box_scale)
+    low = crop_people(folder, [pair.low for pair in train.pairs], size, config.input)
+    well = crop_people(folder, [pair.well for pair in train.pairs], size, config.input)
     return TrainData(
         checksum=checksum,
         train=[PairCrop(a, b) for a, b in zip(low, well, strict=True)],
@@ -108,7 +108,7 @@ def _validation(folder: Path, config: Config) -> dict[Role, tuple[Split, list[Cr
     size = (config.model.height, config.model.width)
     parts = {role: one_light(split, role) for role in ROLES if config.lights in ("both", role)}
     return {
-        role: (part, crop_people(folder, part.figures, size, config.input.box_scale))
+        role: (part, crop_people(folder, part.figures, size, config.input))
         for role, part in parts.items()
         if part.figures
     }

@@ -11,7 +11,7 @@ import torch
 
 from exlcap.joints import N_JOINTS
 from exlcap.train.config import Config, config_from_toml
-from exlcap.train.crops import crop_people
+from exlcap.train.crops import by_image, crop_people
 from exlcap.train.model import PoseNet
 from exlcap.train.pairs import Figure
 from exlcap.train.predict import Flip, Predictions, predict
@@ -49,7 +49,7 @@ def joints_of(trained: Trained, images: Path, figures: Sequence[Figure], flip: F
     """
     joints, scores = np.zeros((len(figures), N_JOINTS, 2)), np.zeros((len(figures), N_JOINTS))
     for places in _parts(figures):
-        crops = crop_people(images, [figures[i] for i in places], trained.config.size, trained.config.input.box_scale)
+        crops = crop_people(images, [figures[i] for i in places], trained.config.size, trained.config.input)
         found = predict(trained.model, crops, trained.config, flip)
         joints[places], scores[places] = found.joints, found.scores
     return Predictions(joints, scores)
@@ -57,11 +57,8 @@ def joints_of(trained: Trained, images: Path, figures: Sequence[Figure], flip: F
 
 def _parts(figures: Sequence[Figure]) -> Iterator[list[int]]:
     """Places of people in parts of about AT_ONCE; the people of one image stay together."""
-    by_file: dict[str, list[int]] = {}
-    for place, figure in enumerate(figures):
-        by_file.setdefault(figure.file, []).append(place)
     part: list[int] = []
-    for places in by_file.values():
+    for places in by_image(figures).values():
         part += places
         if len(part) >= AT_ONCE:
             yield part

@@ -110,7 +110,7 @@ def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     split = read_split(folder, "val")  # both lightings
     assert split is not None
     config = new_config("small", None, {"data": "sticks"})
-    crops = crop_people(folder, split.figures, (config.model.height, config.model.width), config.input.box_scale)
+    crops = crop_people(folder, split.figures, (config.model.height, config.model.width), config.input)
     monkeypatch.setattr(predict_module, "BATCH", 3)
     oracle = Oracle(crops, config, batch=3)
     found = predict(oracle, crops, config, "mirror")  # type: ignore[arg-type]

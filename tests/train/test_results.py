@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from exlcap.train.config import InputConfig
 from exlcap.train.crops import Crop, cut
 from exlcap.train.evaluate import Scores
 from exlcap.train.gallery import PREDICTED, TILE_HEIGHT, Shown, write_gallery
@@ -15,6 +16,7 @@ from exlcap.train.predict import Predictions
 from exlcap.train.table import PAPER, as_markdown, as_text, missing_splits, rows
 
 SIZE = (128, 96)
+INPUT = InputConfig(box_scale=(1.25, 1.25), resampling="area", low_mean=0.4, normalisation="equal")
 
 
 def score(ap: float) -> Scores:
@@ -45,7 +47,7 @@ def test_text_lines_up_and_markdown_has_as_many_cells_everywhere() -> None:
 def person(light: str, pair: str) -> Crop:
     keypoints = np.column_stack([np.linspace(60, 90, 14), np.linspace(40, 120, 14), np.full(14, 2.0)])
     figure = Figure(f"{light}/{pair}.png", light, 1, pair, "a", keypoints, (50.0, 30.0, 50.0, 100.0))  # type: ignore[arg-type]
-    return cut(np.full((160, 160, 3), 90, np.uint8), figure, SIZE, 1.25)
+    return cut(np.full((160, 160, 3), 90, np.uint8), figure, SIZE, INPUT)
 
 
 def shown(light: str, pairs: list[str]) -> Shown:
