@@ -4,10 +4,14 @@ centre x of the input lies at (x + 0.5) / STRIDE - 0.5 of the map, and mirroring
 
 from __future__ import annotations
 
+import cv2
 import torch
 from torch import Tensor
 
 from exlcap.train.model import STRIDE
+
+OFFICIAL_KERNELS = (15, 11, 9, 7, 7)
+"""Sides of the blur of the official code's targets: GlobalNet deep to shallow, RefineNet."""
 
 
 def to_map(points: Tensor) -> Tensor:
@@ -33,6 +37,33 @@ def targets(joints: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
     along_x = torch.exp(-((grid_x - joints[..., :1]) ** 2) / (2 * sigma**2))
     along_y = torch.exp(-((grid_y - joints[..., 1:]) ** 2) / (2 * sigma**2))
     return along_y[..., :, None] * along_x[..., None, :]
+
+
+def official_targets(joints: Tensor, size: tuple[int, int], kernel: int) -> Tensor:
+    """Targets as the official code draws them: a pixel at floor(input place / 4), blurred as by OpenCV's GaussianBlur
+    of `kernel` x `kernel` without a given sigma, scaled to peak 1.
+
+    The blur reflects the border without repeating it, which doubles the light of joints near it and moves the peak of
+    some onto it. Arguments and result as of `targets`; all of the joints are moved onto the map.
+    """
+    weights = joints.new_tensor(cv2.getGaussianKernel(kernel, 0).ravel()[kernel // 2 :])
+    pixels = torch.floor(to_input(joints) / STRIDE)
+    lines = [_blurred_pixel(pixels[..., axis], size[1 - axis], weights) for axis in (0, 1)]
+    maps = lines[1][..., :, None] * lines[0][..., None, :]
+    return maps / maps.amax((2, 3), keepdim=True)
+
+
+def _blurred_pixel(pixel: Tensor, length: int, weights: Tensor) -> Tensor:
+    """One pixel (N, K) of a line, and its two reflections, each spread by `weights` (middle first): (N, K, length)."""
+    pixel = pixel.clamp(0, length - 1)[..., None]
+    line = torch.arange(length, dtype=pixel.dtype, device=pixel.device)
+    last = length - 1
+    spread = torch.zeros_like(line).expand(*pixel.shape[:2], length)
+    for centre, there in ((pixel, pixel >= 0), (-pixel, pixel > 0), (2 * last - pixel, pixel < last)):
+        distance = (line - centre).abs()
+        value = weights[distance.clamp(max=len(weights) - 1).long()]
+        spread = spread + torch.where((distance < len(weights)) & there, value, 0.0)
+    return spread
 
 
 def inside(joints: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exlcap.joints import FLIP_INDICES
-from exlcap.train.heatmaps import decode, inside, targets, to_input, to_map
+from exlcap.train.heatmaps import OFFICIAL_KERNELS, decode, inside, official_targets, targets, to_input, to_map
 from exlcap.train.predict import unmirrored
 
 SIZE = (32, 24)
@@ -45,6 +47,28 @@ def test_an_empty_map_is_decoded_to_finite_places_with_score_zero() -> None:
     assert torch.isfinite(found).all() and peak.abs().max() == 0
 
 
+def drawn_as_the_official_code(x: float, y: float, kernel: int) -> np.ndarray:
+    """A pixel at floor(x / 4), floor(y / 4), blurred, peak 1. x, y in input pixels."""
+    heatmap = np.zeros(SIZE, np.float64)
+    heatmap[int(y / 4), int(x / 4)] = 1
+    heatmap = cv2.GaussianBlur(heatmap, (kernel, kernel), 0)
+    return heatmap / heatmap.max()
+
+
+@given(st.floats(0, 4 * SIZE[1] - 1), st.floats(0, 4 * SIZE[0] - 1), st.sampled_from(OFFICIAL_KERNELS))
+def test_official_targets_equal_opencv_s_blur_of_a_pixel_borders_included(x: float, y: float, kernel: int) -> None:
+    joints = to_map(torch.tensor([[[x, y]]], dtype=torch.float64))
+    found = official_targets(joints, SIZE, kernel)[0, 0]
+    x, y = to_input(joints)[0, 0].tolist()  # rounding may cross a whole pixel
+    np.testing.assert_allclose(found.numpy(), drawn_as_the_official_code(max(x, 0), max(y, 0), kernel), atol=1e-6)
+
+
+def test_the_reflected_border_moves_the_peak_of_an_official_target_and_not_of_ours() -> None:
+    joint = to_map(torch.tensor([[[4 * 1 + 1.5, 4 * 16 + 1.5]]], dtype=torch.float64))  # the middle of pixel (1, 16)
+    tops = [int(maps[0, 0, 16].argmax()) for maps in (official_targets(joint, SIZE, 7), targets(joint, SIZE, 1.41))]
+    assert tops == [0, 1]
+
+
 @given(places)
 def test_input_and_map_coordinates_are_inverse_and_share_their_outer_edges(place: tuple[float, float]) -> None:
     point = torch.tensor(place, dtype=torch.float64)
@@ -57,7 +81,7 @@ def test_maps_of_a_mirrored_person_come_back_exactly_on_those_of_the_person() ->
     joints = to_map(torch.rand((2, 14, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 90)
     mirrored = joints[:, list(FLIP_INDICES)].clone()
     mirrored[..., 0] = SIZE[1] - 1 - mirrored[..., 0]
-    torch.testing.assert_close(unmirrored(targets(mirrored, SIZE, 1.5)), targets(joints, SIZE, 1.5))
+    torch.testing.assert_close(unmirrored(targets(mirrored, SIZE, 1.5), "mirror"), targets(joints, SIZE, 1.5))
 
 
 @pytest.mark.parametrize(

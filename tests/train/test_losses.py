@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from exlcap.train.config import LossConfig
-from exlcap.train.heatmaps import targets
+from exlcap.train.heatmaps import OFFICIAL_KERNELS, official_targets, targets
 from exlcap.train.losses import hardest_mean, joint_losses, masked_mean, pose_losses, probabilities
 
 SIZE = (6, 5)
@@ -46,7 +46,7 @@ def plain_joint_loss(map_: Tensor, joint: Tensor, sigma: float, kind: str) -> fl
     ]
     pixels = [(y, x) for y in range(SIZE[0]) for x in range(SIZE[1])]
     if kind == "mse":
-        return sum((float(map_[y, x]) - wanted[y][x]) ** 2 for y, x in pixels) / len(pixels) / 2
+        return sum((float(map_[y, x]) - wanted[y][x]) ** 2 for y, x in pixels) / len(pixels)
     total = sum(wanted[y][x] for y, x in pixels)
     log_sum = math.log(sum(math.exp(float(map_[y, x])) for y, x in pixels))
     divergence = 0.0
@@ -73,6 +73,52 @@ def test_the_loss_of_each_person_equals_the_equations(maps: list[Tensor], kind: 
     found = pose_losses(maps[:4], maps[4], JOINTS, LABELLED, how)
     wanted = [plain_pose_loss(maps, person, kind, how) for person in range(2)]
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
+
+
+OFFICIAL = LossConfig(
+    kind="mse", targets="official", peak=255.0, level_sigmas=SIGMAS, refine_sigma=0.9, level_weight=0.5,
+    absent="official", hard_joints=3,
+)  # fmt: skip
+
+
+def plain_official_loss(maps: list[Tensor], size: tuple[int, int]) -> float:
+    """The official code's loss of a batch: 4 x MSE / 2 over all joints, then the 3 hardest of RefineNet, over 3."""
+    drawn = [official_targets(JOINTS, size, kernel) * 255 for kernel in OFFICIAL_KERNELS]
+    total = 0.0
+    for level in range(4):
+        wanted = drawn[level].clone()
+        for person in range(2):
+            for joint in set(range(4)) - set(COUNTED[person]):
+                wanted[person, joint] = 0
+        total += float(torch.nn.functional.mse_loss(maps[level], wanted)) / 2
+    per_joint = (maps[4] - drawn[4]).square().mean((2, 3))
+    for person in range(2):
+        worst = sorted((float(per_joint[person, j]) for j in COUNTED[person]), reverse=True)[:3]
+        total += sum(worst) / 3 / 2
+    return total
+
+
+def test_the_official_loss_equals_the_official_code_s_steps(maps: list[Tensor]) -> None:
+    maps = [100 * m for m in maps]
+    found = pose_losses(maps[:4], maps[4], JOINTS, LABELLED, OFFICIAL).mean()
+    assert float(found) == pytest.approx(plain_official_loss(maps, SIZE))
+
+
+def test_official_targets_of_absent_joints_are_zero_maps_for_global_net_only(maps: list[Tensor]) -> None:
+    nobody = torch.zeros(2, 4, dtype=torch.bool)
+    leaves = [m.requires_grad_() for m in maps]
+    pose_losses(leaves[:4], leaves[4], JOINTS, nobody, OFFICIAL).sum().backward()
+    torch.testing.assert_close(leaves[0].grad, leaves[0].detach() / (4 * SIZE[0] * SIZE[1]))
+    assert leaves[4].grad.abs().max() == 0
+
+
+def test_half_precision_maps_are_judged_in_float32(maps: list[Tensor]) -> None:
+    halves = [m.bfloat16() for m in maps]
+    halves_up = [m.float() for m in halves]
+    how, joints = loss_config("mse"), JOINTS.float()
+    found = pose_losses(halves[:4], halves[4], joints, LABELLED, how)
+    torch.testing.assert_close(found, pose_losses(halves_up[:4], halves_up[4], joints, LABELLED, how), atol=0, rtol=0)
+    assert found.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["softmax", "mse"])
@@ -109,6 +155,7 @@ def test_hard_joint_mining_averages_the_worst_of_the_labelled_joints() -> None:
     values = torch.tensor([[1.0, 5.0, 3.0, 9.0], [1.0, 2.0, 3.0, 4.0]])
     mask = torch.tensor([[True, True, True, False], [False, False, True, False]])
     assert hardest_mean(values, mask, keep=2).tolist() == [4.0, 3.0]
+    assert hardest_mean(values, mask, keep=2, always=True).tolist() == [4.0, 1.5]
     assert masked_mean(values, mask).tolist() == [3.0, 3.0]
 
 
