@@ -27,6 +27,7 @@ Method = Literal[
     "ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "baseline-low", "baseline-well"
 ]  # fmt: skip
 Lights = Literal["low", "well", "both"]
+Match = Literal["gram", "features"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Settings = dict[str, Any]
 """Nested tables of TOML values."""
@@ -163,6 +164,16 @@ class Config(Record):
     def uses_lupi(self) -> bool:
         """Whether features of both lightings are compared."""
         return self.method in ("ours", "lupi", "lupi-feat", "unpaired")
+
+    @property
+    def match(self) -> Match:
+        """What of them is compared."""
+        return "features" if self.method == "lupi-feat" else "gram"
+
+    @property
+    def paired(self) -> bool:
+        """Whether those of the same person are compared."""
+        return self.method != "unpaired"
 
 
 def preset(name: str) -> Settings:

@@ -1,4 +1,4 @@
-"""The Gram loss against eq. 3 of the paper, written out as a loop in float64."""
+"""The loss between lightings against eq. 3 of the paper and its variants, written out as loops in float64."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from exlcap.train.lupi import lupi_loss
+from exlcap.train.config import LupiConfig, Match
+from exlcap.train.lupi import batch_lupi, lupi_loss
+from exlcap.train.prepare import new_config
 
 MORE_POSITIONS, MORE_CHANNELS = (3, 4, 5), (24, 3, 2)
+
+
+def how(normalisation: str, batch: str = "mean") -> LupiConfig:
+    return LupiConfig(weight=1.0, normalisation=normalisation, batch=batch)
 
 
 def features(shapes: list[tuple[int, int, int]], seed: int) -> list[Tensor]:
@@ -39,12 +45,12 @@ def equation_3(low: list[Tensor], well: list[Tensor]) -> Tensor:
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS], ids=["C x C is smaller", "N x N is smaller"])
 def test_one_layer_equals_equation_3(shape: tuple[int, int, int]) -> None:
     low, well = features([shape], 0), features([shape], 1)
-    torch.testing.assert_close(lupi_loss(low, well, "paper"), equation_3(low, well))
+    torch.testing.assert_close(lupi_loss(low, well, how("paper"), "gram"), equation_3(low, well))
 
 
 def test_layers_add_up() -> None:
     low, well = (features([MORE_POSITIONS, MORE_CHANNELS], seed) for seed in (0, 1))
-    torch.testing.assert_close(lupi_loss(low, well, "paper"), equation_3(low, well))
+    torch.testing.assert_close(lupi_loss(low, well, how("paper"), "gram"), equation_3(low, well))
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
@@ -52,36 +58,77 @@ def test_relative_is_the_distance_in_units_of_the_well_lit_gram_matrices(shape: 
     (low,), (well,) = features([shape], 0), features([shape], 1)
     distance = sum((gram(a) - gram(b)).square().sum() for a, b in zip(low, well, strict=True))
     scale = sum(gram(b).square().sum() for b in well)
-    torch.testing.assert_close(lupi_loss([low], [well], "relative"), distance / scale)
+    torch.testing.assert_close(lupi_loss([low], [well], how("relative"), "gram"), distance / scale)
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
 def test_relative_does_not_change_with_the_scale_of_the_features(shape: tuple[int, int, int]) -> None:
     low, well = features([shape], 0), features([shape], 1)
-    scaled = lupi_loss([1000 * f for f in low], [1000 * f for f in well], "relative")
-    torch.testing.assert_close(scaled, lupi_loss(low, well, "relative"))
+    scaled = lupi_loss([1000 * f for f in low], [1000 * f for f in well], how("relative"), "gram")
+    torch.testing.assert_close(scaled, lupi_loss(low, well, how("relative"), "gram"))
 
 
 @pytest.mark.parametrize("normalisation", ["paper", "relative"])
+def test_feature_matching_is_the_mean_squared_difference(normalisation: str) -> None:
+    low, well = (features([MORE_POSITIONS, MORE_CHANNELS], seed) for seed in (0, 1))
+    wanted = torch.zeros((), dtype=torch.float64)
+    for a, b in zip(low, well, strict=True):
+        distance = (a - b).square().sum() / 2  # of two pairs
+        wanted += distance / (b[0].numel() if normalisation == "paper" else b.square().sum() / 2)
+    torch.testing.assert_close(lupi_loss(low, well, how(normalisation), "features"), wanted)
+
+
+@pytest.mark.parametrize("match", ["gram", "features"])
+def test_a_sum_over_the_batch_is_as_many_times_the_mean_as_there_are_pairs(match: Match) -> None:
+    low, well = features([MORE_POSITIONS], 0), features([MORE_POSITIONS], 1)
+    mean = lupi_loss(low, well, how("paper"), match)
+    torch.testing.assert_close(lupi_loss(low, well, how("paper", "sum"), match), 2 * mean)
+
+
+@pytest.mark.parametrize("match", ["gram", "features"])
+@pytest.mark.parametrize("normalisation", ["paper", "relative"])
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
-def test_gradients_reach_the_low_light_side_only_and_are_right(shape: tuple[int, int, int], normalisation: str) -> None:
+def test_gradients_reach_the_low_light_side_only_and_are_right(
+    shape: tuple[int, int, int], normalisation: str, match: Match
+) -> None:
     low, well = features([shape], 0)[0].requires_grad_(), features([shape], 1)[0].requires_grad_()
-    lupi_loss([low], [well], normalisation).backward()
+    lupi_loss([low], [well], how(normalisation), match).backward()
     assert well.grad is None
-    assert torch.autograd.gradcheck(lambda f: lupi_loss([f], [well], normalisation), [low])
+    assert torch.autograd.gradcheck(lambda f: lupi_loss([f], [well], how(normalisation), match), [low])
+
+
+@pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
+def test_half_precision_features_are_compared_in_float32(shape: tuple[int, int, int]) -> None:
+    low, well = ([f.bfloat16() for f in features([shape], seed)] for seed in (0, 1))
+    wanted = lupi_loss([f.float() for f in low], [f.float() for f in well], how("paper"), "gram")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = lupi_loss(low, well, how("paper"), "gram")
+    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "method, match, partner", [("ours", "gram", 0), ("lupi", "gram", 0), ("lupi-feat", "features", 0),
+                               ("unpaired", "gram", 1)],
+)  # fmt: skip
+def test_a_method_compares_the_same_person_or_without_pairing_another(method: str, match: Match, partner: int) -> None:
+    config = new_config("small", None, {"data": "night", "method": method})
+    (low,), (well,) = features([MORE_POSITIONS], 0), features([MORE_POSITIONS], 1)
+    others = well[[partner, 1 - partner]]
+    wanted = lupi_loss([low], [others], config.lupi, match)
+    torch.testing.assert_close(batch_lupi([torch.cat([low, well])], 2, config), wanted)
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
 def test_equal_features_cost_nothing(shape: tuple[int, int, int]) -> None:
     same = features([shape], 0)
-    assert abs(float(lupi_loss(same, same, "relative"))) < 1e-12
+    assert abs(float(lupi_loss(same, same, how("relative"), "gram"))) < 1e-12
 
 
 def test_dead_features_give_a_finite_loss() -> None:
     dead = [torch.zeros(2, 3, 4, 4)]
-    assert float(lupi_loss(dead, dead, "relative")) == 0.0
+    assert float(lupi_loss(dead, dead, how("relative"), "gram")) == 0.0
 
 
 def test_features_of_different_shapes_are_refused_with_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 5\) and \(2, 24, 3, 2\)"):
-        lupi_loss(features([MORE_POSITIONS], 0), features([MORE_CHANNELS], 0), "paper")
+        lupi_loss(features([MORE_POSITIONS], 0), features([MORE_CHANNELS], 0), how("paper"), "gram")
