@@ -32,23 +32,25 @@ def review_command(ctx: click.Context, scene: str | None) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from exlcap.annotate.review.app import serve
-    from exlcap.annotate.review.mongo import database, fiftyone_on
+    from exlcap.annotate.review.mongo import database, fiftyone_on, stored
     from exlcap.annotate.review.previews import collect, write_previews
     from exlcap.annotate.review.pull import pull
-    from exlcap.annotate.review.samples import open_dataset, update_dataset
+    from exlcap.annotate.review.samples import update_samples
+    from exlcap.annotate.review.schema import open_dataset
 
     workspace = workspace_of(ctx)
     items = collect(workspace, scene)
     folder = workspace.root / "review"
     write_previews(folder / "media", items)
-    with database(folder, share=False) as port:
-        fo = fiftyone_on(folder, port)
+    with database(folder, share=False) as uri:
+        fo = fiftyone_on(folder, uri)
         dataset = open_dataset(fo)
-        pulled = pull(workspace, dataset)
+        dataset_id, samples = stored(uri, dataset.name)
+        pulled = pull(workspace, samples)
         if pulled.changes or pulled.problems:
             say(f"from the last review:\n{told(pulled)}")
             items = collect(workspace, scene)
-        count = update_dataset(fo, dataset, items, folder / "media", keep=pulled.broken)
+        count = update_samples(samples, dataset_id, items, folder / "media", keep=pulled.broken)
         say(f"{len(items)} pairs to review, {count} of them new or changed")
         serve(fo, dataset)
 
@@ -65,17 +67,17 @@ def pull_command(ctx: click.Context, as_json: bool) -> None:
     Example:
       exlcap review pull
     """
-    from exlcap.annotate.review.mongo import database, fiftyone_on
+    from exlcap.annotate.review.mongo import NOTHING, database, stored
     from exlcap.annotate.review.pull import pull
-    from exlcap.annotate.review.samples import open_dataset
+    from exlcap.annotate.review.schema import NAME
     from exlcap.errors import ExlcapError
 
     workspace = workspace_of(ctx)
     folder = workspace.root / "review"
     if not (folder / "db").is_dir():
-        raise ExlcapError("nothing was reviewed in this workspace yet", "run `exlcap review`")
-    with database(folder, share=True) as port:
-        pulled = pull(workspace, open_dataset(fiftyone_on(folder, port)))
+        raise ExlcapError(*NOTHING)
+    with database(folder, share=True) as uri:
+        pulled = pull(workspace, stored(uri, NAME)[1])
     result(told(pulled), {"changes": pulled.changes, "problems": pulled.problems}, as_json)
 
 

@@ -1,12 +1,14 @@
 """The review database: a mongod of the workspace's own, on a free port of the loopback interface.
 
-FiftyOne attaches to whatever mongod it finds running for the same user, so it is always told which one to use, and
-the answer is checked before anything is read or written.
+It answers only to who can read a key that is new with every start and lies in a file of the user's own. FiftyOne
+attaches to whatever mongod it finds running for the same user, so it is always told which one to use, and the answer is
+checked before anything is read or written.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,10 +20,12 @@ from types import ModuleType
 from typing import Any
 
 from exlcap.errors import ExlcapError
-from exlcap.files import write_json
+from exlcap.files import read_json, write_json
 from exlcap.mongod import find_mongod
 
 ADDRESS = "127.0.0.1"
+DATABASE = "fiftyone"
+NOTHING = ("nothing was reviewed in this workspace yet", "run `exlcap review`")
 PLUGINS = Path(__file__).parent / "plugins"
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -40,35 +44,41 @@ def free_port(preferred: int = 0) -> int:
 
 
 @contextmanager
-def database(folder: Path, share: bool) -> Iterator[int]:
-    """Port of a mongod that keeps its files in `folder`/db, stopped at the end.
+def database(folder: Path, share: bool) -> Iterator[str]:
+    """Address (URI with the key) of a mongod that keeps its files in `folder`/db, stopped at the end.
 
     share: use the one that another command of this workspace runs, and leave it running, instead of refusing.
     Raises ExlcapError when another command runs one and `share` is not set, or when it does not start.
     """
-    running = _running(folder)
-    if running is not None:
+    found = running(folder)
+    if found is not None:
         if not share:
             raise ExlcapError("a review of this workspace is running", "use it, or stop it with Ctrl-C there")
-        yield running
+        yield found
         return
     port = free_port()
     process = _start(folder, port)
     try:
-        _wait_until_ready(process, folder, port)
+        uri = _uri(folder, port)
+        _wait_until_ready(process, folder, uri)
         write_json(folder / "mongod.json", {"port": port})
-        yield port
+        yield uri
     finally:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(STOP_SECONDS)
-        (folder / "mongod.json").unlink(missing_ok=True)
+        for name in ("mongod.json", "mongod.key"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     (folder / "db").mkdir(parents=True, exist_ok=True)
+    key = folder / "mongod.key"
+    key.unlink(missing_ok=True)
+    with os.fdopen(os.open(key, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
+        stream.write(secrets.token_hex(32))
     mongod = [find_mongod(), "--dbpath", folder / "db", "--logpath", folder / "mongod.log", "--logappend",
-              "--bind_ip", ADDRESS,
+              "--keyFile", key, "--bind_ip", ADDRESS,
               "--port", port, *([] if os.name == "nt" else ["--nounixsocket"])]  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-m", "exlcap.annotate.review.keeper", *map(str, mongod)],
@@ -78,9 +88,16 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, port: int) -> None:
+def _uri(folder: Path, port: int) -> str:
+    """Address of the mongod at `port` as the user whom its key file makes: with it no account needs to be stored."""
+    key = (folder / "mongod.key").read_text()
+    # FiftyOne asks the database once more when Python ends, and would wait 30 s for one that has been stopped
+    return f"mongodb://__system:{key}@{ADDRESS}:{port}/?authSource=local&serverSelectionTimeoutMS=2000"
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, uri: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while _path_served(port) is None:
+    while _path_served(uri) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise ExlcapError(
                 f"the review database did not start (mongod's exit code: {process.poll()})",
@@ -89,22 +106,20 @@ def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, port: int)
         time.sleep(0.1)
 
 
-def _running(folder: Path) -> int | None:
-    """Port of the mongod that serves `folder`/db now, None where none does."""
-    from exlcap.files import read_json
-
-    if not (folder / "mongod.json").exists():
+def running(folder: Path) -> str | None:
+    """Address of the mongod that serves `folder`/db now, None where none does."""
+    if not (folder / "mongod.json").exists() or not (folder / "mongod.key").exists():
         return None
-    port = int(read_json(folder / "mongod.json", "database note")["port"])
-    return port if _path_served(port) == (folder / "db").resolve() else None
+    uri = _uri(folder, int(read_json(folder / "mongod.json", "database note")["port"]))
+    return uri if _path_served(uri) == (folder / "db").resolve() else None
 
 
-def _path_served(port: int) -> Path | None:
-    """Folder of the database that a mongod at `port` serves, None where none answers."""
+def _path_served(uri: str) -> Path | None:
+    """Folder of the database that a mongod serves, None where none answers to this key."""
     import pymongo
     from pymongo.errors import PyMongoError
 
-    client: Any = pymongo.MongoClient(ADDRESS, port, serverSelectionTimeoutMS=500)
+    client: Any = pymongo.MongoClient(uri, serverSelectionTimeoutMS=500)
     try:
         return Path(client.admin.command("getCmdLineOpts")["parsed"]["storage"]["dbPath"]).resolve()
     except (PyMongoError, KeyError):
@@ -113,16 +128,29 @@ def _path_served(port: int) -> Path | None:
         client.close()
 
 
-def fiftyone_on(folder: Path, port: int) -> ModuleType:
-    """FiftyOne, imported so that it uses the mongod at `port`, loopback only, and tells nobody.
+def stored(uri: str, dataset: str) -> tuple[Any, Any]:
+    """Id of a FiftyOne data set and the collection of its samples in the database at `uri`.
+
+    Read straight from the database, which takes no import of FiftyOne. Raises ExlcapError where it is not there.
+    """
+    import pymongo
+
+    held = pymongo.MongoClient[Any](uri)[DATABASE]
+    found = held.datasets.find_one({"name": dataset})
+    if found is None:
+        raise ExlcapError(*NOTHING)
+    return found["_id"], held[found["sample_collection_name"]]
+
+
+def fiftyone_on(folder: Path, uri: str) -> ModuleType:
+    """FiftyOne, imported so that it uses the mongod at `uri`, loopback only, and tells nobody.
 
     Raises ExlcapError when it holds another database than `folder`/db: then nothing has been touched.
     """
     os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # set by another FiftyOne, it would win over the address
     os.environ.update(
-        # FiftyOne asks the database once more when Python ends, and would wait 30 s for one that has been stopped
-        FIFTYONE_DATABASE_URI=f"mongodb://{ADDRESS}:{port}/?serverSelectionTimeoutMS=2000",
-        FIFTYONE_DATABASE_NAME="fiftyone",
+        FIFTYONE_DATABASE_URI=uri,
+        FIFTYONE_DATABASE_NAME=DATABASE,
         FIFTYONE_DATABASE_VALIDATION="false",  # silences its notice about the age of mongod 6
         FIFTYONE_DEFAULT_APP_ADDRESS=ADDRESS,
         FIFTYONE_DO_NOT_TRACK="true",

@@ -7,17 +7,23 @@ or hidden. This module is all that knows of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from exlcap.alignment import Crop
+from exlcap.files import sha256_bytes
 from exlcap.joints import JOINTS, N_JOINTS
 from exlcap.labels import Box, Keypoints, Person, inside
 
+FIELD = "pose_edit"
+"""Field of the bright samples that holds what can be edited."""
+DRAWN = "review-"
+"""Start of the ids of people who were added in the App."""
 PATHS = ((12, 13), (0, 2, 4), (1, 3, 5), (6, 8, 10), (7, 9, 11))
 """Joints of each path: head and neck, two arms, two legs."""
 ORDER = [joint for path in PATHS for joint in path]
@@ -129,12 +135,62 @@ def standing_proxy() -> Proxy:
     return Proxy([[shares[joint].tolist() for joint in path] for path in PATHS])
 
 
+@dataclass(frozen=True)
+class Line:
+    """A person found in the App. person: whom it shows, a new id where somebody drew it (`drawn`)."""
+
+    person: str
+    drawn: bool
+    proxy: Proxy
+
+
+def declare(fo: ModuleType, dataset: Any) -> None:
+    """Add the field that can be edited to a FiftyOne data set."""
+    dataset.add_sample_field(FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Polylines)
+    dataset.add_sample_field(f"{FIELD}.polylines.person_id", fo.StringField)
+    for name in ("missing", "occluded"):
+        dataset.add_sample_field(f"{FIELD}.polylines.{name}", fo.ListField, subfield=fo.StringField)
+
+
 def label_schema() -> dict[str, Any]:
     """What the App lets a person change of a polyline."""
     boxes = [{"name": name, "type": "list<str>", "component": "checkboxes", "values": list(JOINTS)}
              for name in ("missing", "occluded")]  # fmt: skip
     person_id = {"name": "person_id", "type": "str", "component": "text", "read_only": True}
     return {"type": "polylines", "component": "text", "attributes": [person_id, *boxes]}
+
+
+def to_document(people: Mapping[str, Proxy], pair_id: str) -> dict[str, Any]:
+    """People by id as FiftyOne stores them in the field. Ids of labels follow from those of pair and person."""
+    lines = [
+        {"_id": label_id(pair_id, FIELD, name), "_cls": "Polyline", "attributes": {}, "tags": [],
+         **polyline(proxy, str(number), name)}
+        for number, (name, proxy) in enumerate(people.items(), 1)
+    ]  # fmt: skip
+    return {"_cls": "Polylines", "polylines": lines}
+
+
+def polyline(proxy: Proxy, label: str, person_id: str | None) -> dict[str, Any]:
+    """Fields of FiftyOne's Polyline. label: what the App shows beside it, short since it covers what lies below."""
+    return {"label": label, "points": proxy.paths, "closed": False, "filled": False, "missing": list(proxy.missing),
+            "occluded": list(proxy.occluded), "person_id": person_id}  # fmt: skip
+
+
+def lines_in(document: Mapping[str, Any] | None) -> list[Line]:
+    """The people in a field as FiftyOne stores it."""
+    found = []
+    for line in (document or {}).get("polylines") or ():
+        person = line.get("person_id")
+        shape = Proxy(line.get("points") or (), line.get("missing") or (), line.get("occluded") or ())
+        found.append(Line(person or f"{DRAWN}{line['_id']}", not person, shape))
+    return found
+
+
+def label_id(*parts: str) -> Any:
+    """Id of a document in the database that follows from what it shows, so that importing again changes no id."""
+    from bson import ObjectId
+
+    return ObjectId(sha256_bytes("/".join(parts).encode())[:24])
 
 
 def _grown(box: Box, keypoints: Keypoints) -> Box:

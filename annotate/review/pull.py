@@ -16,31 +16,19 @@ import numpy as np
 
 from exlcap.alignment import Alignment, read_alignment
 from exlcap.annotate.carry import carry
-from exlcap.annotate.review.previews import SLICES
-from exlcap.annotate.review.proxy import Proxy, new_person, with_edits
-from exlcap.annotate.review.samples import DECISIONS, Decision, Imported
+from exlcap.annotate.review.proxy import FIELD, Line, Proxy, lines_in, new_person, with_edits
+from exlcap.annotate.review.samples import Imported
+from exlcap.annotate.review.schema import DECISIONS, Decision
 from exlcap.joints import JOINTS
 from exlcap.labels import Person, read_labels, write_labels
 from exlcap.workspace import Workspace
-
-DRAWN = "review-"
-"""Start of the ids of people who were added in the App."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A polyline found in the App. person: the id of whom it shows, a new one where somebody drew it."""
-
-    person: str
-    drawn: bool
-    proxy: Proxy
 
 
 @dataclass(frozen=True)
 class Reviewed:
     """A pair as it is in the review database. sample: id of its bright sample. reviews: what each slice says."""
 
-    sample: str
+    sample: Any
     pair_id: str
     scene: str
     take: int
@@ -53,7 +41,7 @@ class Reviewed:
 class Pulled:
     """What a pull changed, line by line, and what it could not take over.
 
-    broken: pairs of the latter. seen: by bright sample, what a pair held when it was pulled.
+    broken: pairs of the latter. seen: by pair, what it held when it was pulled.
     """
 
     changes: list[str] = field(default_factory=list)
@@ -67,33 +55,42 @@ class Pulled:
         self.broken.add(pair.pair_id)
 
 
-def pull(workspace: Workspace, dataset: Any) -> Pulled:
-    """Write edits and decisions of the review data set into the label files, carried to the dark frames too."""
-    pulled = pull_into_labels(workspace, read_reviewed(dataset))
-    seen = {sample: json.dumps(imported.to_json()) for sample, imported in pulled.seen.items()}
-    dataset.select_group_slices("well").set_values("imported", seen, key_field="id")
+def pull(workspace: Workspace, samples: Any) -> Pulled:
+    """Write edits and decisions into the label files, carried to the dark frames too.
+
+    samples: the collection of the samples of the review data set, see `mongo.stored`.
+    """
+    from pymongo import UpdateOne
+
+    reviewed = read_reviewed(samples)
+    pulled = pull_into_labels(workspace, reviewed)
+    news = [UpdateOne({"_id": pair.sample}, {"$set": {"imported": json.dumps(pulled.seen[pair.pair_id].to_json())}})
+            for pair in reviewed if pulled.seen.get(pair.pair_id, pair.imported) != pair.imported]  # fmt: skip
+    if news:
+        samples.bulk_write(news, ordered=False)
     return pulled
 
 
-def read_reviewed(dataset: Any) -> list[Reviewed]:
-    """All pairs of the review data set."""
-    names = ["pair_id", "group.name", "id", "scene", "take", "imported", "review"]
-    lines = [f"pose_edit.polylines.{name}" for name in ("id", "person_id", "points", "missing", "occluded")]
-    slices: dict[str, list[tuple[Any, ...]]] = {}
-    for row in zip(*dataset.select_group_slices(list(SLICES)).values([*names, *lines]), strict=True):
-        slices.setdefault(row[0], []).append(row)
-    return [_reviewed(pair_id, parts) for pair_id, parts in sorted(slices.items())]
+def read_reviewed(samples: Any) -> list[Reviewed]:
+    """All pairs in the collection of the samples of the review data set."""
+    names = ("pair_id", "group.name", "scene", "take", "imported", "review", FIELD)
+    slices: dict[str, dict[str, Any]] = {}
+    for sample in samples.find({}, names):
+        slices.setdefault(sample["pair_id"], {})[sample["group"]["name"]] = sample
+    return [_reviewed(pair_id, parts) for pair_id, parts in sorted(slices.items()) if "well" in parts]
 
 
-def _reviewed(pair_id: str, parts: list[tuple[Any, ...]]) -> Reviewed:
-    _, _, sample, scene, take, imported, *_ = next(part for part in parts if part[1] == "well")
-    lines = [
-        Line(person or f"{DRAWN}{label}", not person, Proxy(points or (), missing or (), occluded or ()))
-        for part in parts
-        for label, person, points, missing, occluded in zip(*(column or () for column in part[7:]), strict=True)
-    ]
-    reviews = {part[1]: part[6] for part in parts}
-    return Reviewed(sample, pair_id, scene, take, Imported.from_json(json.loads(imported)), reviews, lines)
+def _reviewed(pair_id: str, parts: Mapping[str, Any]) -> Reviewed:
+    well = parts["well"]
+    return Reviewed(
+        sample=well["_id"],
+        pair_id=pair_id,
+        scene=well["scene"],
+        take=well["take"],
+        imported=Imported.from_json(json.loads(well["imported"])),
+        reviews={part: sample.get("review") for part, sample in parts.items()},
+        lines=[line for sample in parts.values() for line in lines_in(sample.get(FIELD))],
+    )
 
 
 def pull_into_labels(workspace: Workspace, reviewed: Sequence[Reviewed]) -> Pulled:
@@ -137,7 +134,7 @@ def pull_pair(people: tuple[Person, ...], pair: Reviewed, alignment: Alignment, 
     elif changed:
         decision = changed.pop()  # type: ignore[assignment]  # one of DECISIONS, as tested above
         after = {name: _decided(person, decision, old.review) for name, person in after.items()}
-    pulled.seen[pair.sample] = Imported(decision, slices, seen)
+    pulled.seen[pair.pair_id] = Imported(decision, slices, seen)
     for name, person in after.items():
         if person is not before.get(name):
             pulled.changes.append(f"{pair.pair_id}: person {name}: {_told(before.get(name), person)}")
@@ -165,11 +162,13 @@ def _edited(
             if name in done:
                 raise ValueError("is there twice")
             done.add(name)
+            if name in imported and line.proxy.to_json() == imported[name].to_json():
+                continue
             if name in imported and name in people:
                 after[name] = with_edits(people[name], imported[name], line.proxy, crop, size)
             elif line.drawn:
                 after[name] = people.get(name) or new_person(name, line.proxy, crop, size)
-            elif name not in imported or line.proxy.to_json() != imported[name].to_json():
+            else:
                 raise ValueError("is not in the labels")
             seen[name] = line.proxy
         except ValueError as error:

@@ -18,6 +18,7 @@ from exlcap.alignment import write_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand import read_hand_labels
+from exlcap.annotate.review import mongo
 from exlcap.labels import read_labels, write_labels
 from exlcap.simulate.optics import true_alignment
 from exlcap.workspace import Workspace
@@ -80,12 +81,12 @@ class Reviewer:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.2)
         self.url = found[0]
-        self.port = json.loads((self.workspace.root / "review" / "mongod.json").read_text())["port"]
+        self.database = mongo.running(self.workspace.root / "review")
         return self
 
     def samples(self):
         """The collection of samples, as the App's server changes it."""
-        database = pymongo.MongoClient("127.0.0.1", self.port).fiftyone
+        database = pymongo.MongoClient(self.database).fiftyone
         return database[database.datasets.find_one({"name": "review"})["sample_collection_name"]]
 
     def stop(self, how: signal.Signals) -> int:
@@ -98,9 +99,10 @@ class Reviewer:
             self.process.wait(60)
 
 
-def answers(port) -> bool:
+def answers(database: str) -> bool:
+    """Whether the database at an address still runs."""
     try:
-        pymongo.MongoClient("127.0.0.1", port, serverSelectionTimeoutMS=300).admin.command("ping")
+        pymongo.MongoClient(database, serverSelectionTimeoutMS=300).admin.command("ping")
     except pymongo.errors.PyMongoError:
         return False
     return True

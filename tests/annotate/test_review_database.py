@@ -1,9 +1,13 @@
 """The reviewer with a real database: import and pull, kill -9, somebody else's FiftyOne, a clean stop."""
 
-import json
 import os
+import re
+import shutil
 import signal
+import socket
+import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pymongo
@@ -42,7 +46,7 @@ def test_import_edit_pull_and_import_again(tmp_path):
         assert samples.count_documents({}) == 6
         well = samples.find_one(WELL)
         assert reviewer.url.endswith(f"?slice=well&groupId={well['group']['_id']}")  # its scores are the lowest
-        assert (well["lighting"], well["k"], well["scene"]) == ("LL-N", 4, "plaza")
+        assert (well["split"], well["k"], well["scene"]) == ("LL-N", 4, "plaza")
         assert well["lowest_score"] == pytest.approx(0.8)
         tick_missing(reviewer)
         first = pull(workspace)  # while the App is open
@@ -50,7 +54,7 @@ def test_import_edit_pull_and_import_again(tmp_path):
         assert pull(workspace) == {"changes": [], "problems": []}
         samples.update_many({"pair_id": PAIR}, {"$set": {"review": "accepted", "tags": ["mine"]}})
         assert reviewer.stop(signal.SIGTERM) == 0
-        assert not answers(reviewer.port)
+        assert not answers(reviewer.database)
 
     people = labels_of(workspace)[PAIR].well
     assert len(pull(workspace)["changes"]) == len(people) - 1  # whoever was edited is decided already
@@ -75,42 +79,82 @@ def test_kill_9_loses_no_edit_and_leaves_no_database_behind(tmp_path):
         tick_missing(reviewer)
         reviewer.stop(signal.SIGKILL)
         deadline = time.monotonic() + 30
-        while answers(reviewer.port):
+        while answers(reviewer.database):
             assert time.monotonic() < deadline, "its mongod still runs"
             time.sleep(0.1)
     assert len(pull(workspace)["changes"]) == 1
     assert not labels_of(workspace)[PAIR].well[0].labelled[WRIST]
 
 
-@pytest.mark.slow
-def test_somebody_elses_database_is_not_touched(tmp_path):
-    """A FiftyOne of the same user runs, and the environment even points to it."""
-    theirs = tmp_path / "theirs"
-    workspace = labelled_workspace(tmp_path / "lab")
-    with mongo.database(theirs, share=False) as port:
+@contextmanager
+def their_fiftyone(folder):
+    """A database as another FiftyOne of this user runs it: no password, with a data set of the name that we use."""
+    port = mongo.free_port()
+    folder.mkdir()
+    command = [mongo.find_mongod(), "--dbpath", folder, "--logpath", folder / "log", "--port", port, "--nounixsocket"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    try:
         client = pymongo.MongoClient("127.0.0.1", port)
-        client.fiftyone.datasets.insert_one({"name": "precious"})
-        before = client.list_database_names()
+        client.fiftyone.datasets.insert_one({"name": "review", "sample_collection_name": "samples.1"})
+        client.fiftyone["samples.1"].insert_one({"pair_id": PAIR, "review": "accepted"})
+        yield client, port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def everything(client):
+    """All documents of a database."""
+    names = sorted(client.fiftyone.list_collection_names())
+    return client.list_database_names(), {name: list(client.fiftyone[name].find()) for name in names}
+
+
+@pytest.mark.slow
+def test_somebody_elses_fiftyone_is_not_touched(tmp_path):
+    """It runs, the environment points to it in every way FiftyOne knows, and its App has the usual port."""
+    workspace = labelled_workspace(tmp_path / "lab")
+    with their_fiftyone(tmp_path / "theirs") as (client, port), socket.socket() as app:
+        app.bind(("127.0.0.1", 0))
+        app.listen()
+        before = everything(client)
         environment = {"FIFTYONE_DATABASE_URI": f"mongodb://127.0.0.1:{port}",
-                       "FIFTYONE_PRIVATE_DATABASE_PORT": str(port)}  # fmt: skip
+                       "FIFTYONE_PRIVATE_DATABASE_PORT": str(port),
+                       "FIFTYONE_DATABASE_DIR": str(tmp_path / "theirs"),
+                       "FIFTYONE_DATABASE_NAME": "fiftyone",
+                       "FIFTYONE_DEFAULT_APP_PORT": str(app.getsockname()[1]),
+                       "FIFTYONE_DEFAULT_APP_ADDRESS": "0.0.0.0"}  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
             with Reviewer(workspace, tmp_path / "home") as reviewer:
-                assert reviewer.port != port
+                assert f":{port}/" not in reviewer.database
                 assert reviewer.samples().count_documents({}) == 6
-        assert client.list_database_names() == before
-        assert client.fiftyone.list_collection_names() == ["datasets"]
-        assert client.fiftyone.datasets.count_documents({}) == 1
+                tick_missing(reviewer)
+            assert len(pull(workspace)["changes"]) == 1
+        assert everything(client) == before
 
 
 @pytest.mark.slow
 def test_everything_listens_on_the_loopback_interface_alone(tmp_path):
     workspace = labelled_workspace(tmp_path / "lab", divisors=(1,))
     with Reviewer(workspace, tmp_path / "home") as reviewer:
-        app = int(reviewer.url.split(":")[2].split("/")[0])
+        app, database = (int(re.search(r":(\d+)/", address)[1]) for address in (reviewer.url, reviewer.database))
         listening = listeners()
-        assert {address for address, port in listening if port in (app, reviewer.port)} == {"0100007F"}
+        assert {address for address, port in listening if port in (app, database)} == {"0100007F"}
+
+
+def test_the_database_answers_only_to_who_has_its_key(tmp_path):
+    with mongo.database(tmp_path / "review", share=False) as uri:
+        key = tmp_path / "review" / "mongod.key"
+        assert key.stat().st_mode & 0o077 == 0
+        assert key.read_text() in uri
+        for stranger in (uri.replace(key.read_text(), "0" * 64), re.sub(r"//.*@", "//", uri).split("/?")[0]):
+            with pytest.raises(pymongo.errors.OperationFailure):
+                pymongo.MongoClient(stranger).fiftyone.datasets.find_one()
+        pymongo.MongoClient(uri).fiftyone.datasets.find_one()
+    with mongo.database(tmp_path / "review", share=False) as again:
+        assert again.split("@")[0] != uri.split("@")[0]
+    assert not key.exists()
 
 
 def listeners():
@@ -127,23 +171,22 @@ def listeners():
 
 def test_a_second_command_shares_the_database_or_is_refused(tmp_path):
     folder = tmp_path / "review"
-    with mongo.database(folder, share=False) as port:
+    with mongo.database(folder, share=False) as uri:
         with mongo.database(folder, share=True) as same:
-            assert same == port
-        assert answers(port)
+            assert same == uri
+        assert answers(uri)
         with pytest.raises(ExlcapError, match="is running"), mongo.database(folder, share=False):
             pass
-    assert not answers(port)
+    assert not answers(uri)
 
 
 def test_a_note_of_a_database_that_is_gone_or_not_ours_is_not_believed(tmp_path):
-    with mongo.database(tmp_path / "theirs", share=False) as port:
+    with mongo.database(tmp_path / "theirs", share=False) as uri:
         ours = tmp_path / "ours"
-        ours.mkdir()
-        (ours / "mongod.json").write_text(json.dumps({"port": port}))
+        shutil.copytree(tmp_path / "theirs", ours, ignore=shutil.ignore_patterns("db"))
         with mongo.database(ours, share=True) as own:
-            assert own != port
-        assert answers(port)
+            assert own != uri
+        assert answers(uri)
 
 
 def test_a_database_that_cannot_start_says_where_to_look(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
-from exlcap.annotate.review.proxy import standing_proxy, to_proxy
-from exlcap.annotate.review.pull import DRAWN, Line, Pulled, Reviewed, pull_into_labels, pull_pair
+from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
+from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
 from exlcap.annotate.review.samples import Imported, shown, state
 from exlcap.joints import JOINTS
 from exlcap.labels import Person, read_labels
@@ -78,8 +78,8 @@ def test_a_decision_on_any_slice_reaches_the_people_of_the_pair(alignment, befor
     reviews = [decision if n == where else held.review for n in range(3)]
     found, report = pulled_from(people, reviewed(held, reviews), alignment)
     assert [p.review for p in found] == after
-    assert report.seen["sample"].review == decision
-    again, _ = pulled_from(found, reviewed(report.seen["sample"], reviews), alignment)
+    assert report.seen[PAIR].review == decision
+    again, _ = pulled_from(found, reviewed(report.seen[PAIR], reviews), alignment)
     assert all(x is y for x, y in zip(found, again, strict=True))
 
 
@@ -97,7 +97,7 @@ def test_another_slice_may_decide_anew_after_a_pull(alignment):
     once, report = pulled_from(
         people, reviewed(imported(people, alignment), ["accepted", "undecided", "undecided"]), alignment
     )
-    pair = reviewed(report.seen["sample"], ["accepted", "rejected", "undecided"])
+    pair = reviewed(report.seen[PAIR], ["accepted", "rejected", "undecided"])
     twice, _ = pulled_from(once, pair, alignment)
     assert [p.review for p in (*once, *twice)] == ["accepted", "rejected"]
 
@@ -118,14 +118,14 @@ def test_a_second_pull_changes_nothing_and_a_later_edit_of_a_drawn_person_is_see
     held = imported(people, alignment)
     drawn = Line(f"{DRAWN}6b00", True, standing_proxy())
     once, report = pulled_from(people, reviewed(held, lines=[*lines_of(held), drawn]), alignment)
-    pair = reviewed(report.seen["sample"], lines=[*lines_of(held), drawn])
+    pair = reviewed(report.seen[PAIR], lines=[*lines_of(held), drawn])
     twice, second = pulled_from(once, pair, alignment)
     assert all(x is y for x, y in zip(once, twice, strict=True))
     assert second.changes == []
     again = replace(drawn, proxy=replace(drawn.proxy, missing=("head",)))
-    later, _ = pulled_from(once, reviewed(report.seen["sample"], lines=[*lines_of(held), again]), alignment)
+    later, _ = pulled_from(once, reviewed(report.seen[PAIR], lines=[*lines_of(held), again]), alignment)
     assert not later[1].labelled[JOINTS.index("head")]
-    gone, _ = pulled_from(once, reviewed(report.seen["sample"], lines=lines_of(held)), alignment)
+    gone, _ = pulled_from(once, reviewed(report.seen[PAIR], lines=lines_of(held)), alignment)
     assert [p.review for p in gone] == ["undecided", "rejected"]
 
 
@@ -148,7 +148,7 @@ def test_an_edit_taken_back_after_a_pull_is_taken_back_in_the_labels(alignment):
     hidden = Line("a", False, replace(held.people["a"], occluded=("left_wrist",)))
     once, report = pulled_from(people, reviewed(held, lines=[hidden]), alignment)
     assert once[0].keypoints[WRIST, 2] == 1
-    twice, _ = pulled_from(once, reviewed(report.seen["sample"], lines=lines_of(held)), alignment)
+    twice, _ = pulled_from(once, reviewed(report.seen[PAIR], lines=lines_of(held)), alignment)
     assert twice[0].keypoints[WRIST, 2] == 2
 
 
@@ -172,7 +172,7 @@ def test_what_is_broken_is_reported_and_left_while_the_rest_is_taken(alignment, 
     assert found[1].keypoints[WRIST, 2] == 0
     assert message in report.problems[0]
     assert report.broken == {PAIR}
-    assert report.seen["sample"].people["a"] == held.people["a"]  # seen as before: mended later, it is still an edit
+    assert report.seen[PAIR].people["a"] == held.people["a"]  # seen as before: mended later, it is still an edit
 
 
 def test_labels_that_changed_meanwhile_keep_all_but_the_edited_joint(alignment):
@@ -203,7 +203,7 @@ def test_edits_reach_the_file_and_the_dark_frame(tmp_path):
         assert not getattr(after, role)[0].labelled[WRIST]
     assert all(np.array_equal(x.keypoints, y.keypoints) for x, y in zip(after.low, expected.low, strict=True))
     stamp = path.stat().st_mtime_ns
-    assert pull_into_labels(workspace, [replace(pair, imported=report.seen["sample"])]).changes == []
+    assert pull_into_labels(workspace, [replace(pair, imported=report.seen[PAIR])]).changes == []
     assert path.stat().st_mtime_ns == stamp
 
 

@@ -10,8 +10,7 @@ from fiftyone import ViewField
 from fiftyone.operators import types
 
 from exlcap.annotate.review.previews import SLICES
-from exlcap.annotate.review.proxy import standing_proxy
-from exlcap.annotate.review.samples import polyline
+from exlcap.annotate.review.proxy import polyline, standing_proxy
 
 
 def chosen_pairs(ctx: Any) -> list[str]:
@@ -32,7 +31,7 @@ def add_person(ctx: Any) -> None:
     """Put somebody upright into the middle of the chosen pairs' bright images."""
     pairs = chosen_pairs(ctx)
     for sample in ctx.dataset.select_group_slices("well").match(ViewField("pair_id").is_in(pairs)):
-        sample.pose_edit.polylines.append(polyline(fo, standing_proxy(), "new", None))
+        sample.pose_edit.polylines.append(fo.Polyline(**polyline(standing_proxy(), "new", None)))
         sample.save()
     _tell(ctx, "added: drag the joints in the bright image" if pairs else "open a pair first")
 
