@@ -45,3 +45,15 @@ def test_gains_change_the_brightened_image() -> None:
     gains = torch.tensor([[0.5, 1.0, 2.0], [1.0, 1.0, 1.0]])
     found = network_input(GREY / 40, "low", how("official"), gains)
     torch.testing.assert_close(found[:, :, 0, 0], 0.4 * gains)
+
+
+@pytest.mark.parametrize("light", ["low", "well"])
+@pytest.mark.parametrize("normalisation", ["equal", "official"])
+def test_bytes_give_what_their_fractions_give_in_either_order_of_memory(light: str, normalisation: str) -> None:
+    pixels = torch.randint(0, 256, (3, 6, 5, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    gains = torch.tensor([[0.5, 1.0, 2.0], [1.0, 1.0, 1.0], [1.5, 0.7, 1.1]])
+    images = pixels.permute(0, 3, 1, 2)
+    found = network_input(images, light, how(normalisation), gains)
+    wanted = network_input(images.contiguous() / 255, light, how(normalisation), gains)
+    torch.testing.assert_close(found, wanted)
+    assert found.is_contiguous(memory_format=torch.channels_last)
