@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from exlcap.joints import N_JOINTS
 from exlcap.train.config import ModelConfig
 from exlcap.train.cpn import GlobalNet, RefineNet
-from exlcap.train.lsbn import Lighting, LSBN2d
+from exlcap.train.lsbn import Lighting, LSBN2d, Norm
 from exlcap.train.resnet import Features, ResNet
 
 STRIDE = 4
@@ -18,8 +18,8 @@ STRIDE = 4
 
 
 class Output(NamedTuple):
-    """What the network says of a batch: heat maps (N, 14, H / 4, W / 4) of GlobalNet's four levels, deep to shallow,
-    and of RefineNet; and the backbone's features.
+    """What the network says of a batch: heat maps (N, 14, H / 4, W / 4) of GlobalNet's four levels, deep to shallow
+    (none outside training, where nobody asks for them), and of RefineNet; and the backbone's features.
     """
 
     levels: list[Tensor]
@@ -28,7 +28,7 @@ class Output(NamedTuple):
 
 
 class PoseNet(nn.Module):
-    """CPN on images of `config.height` x `config.width`. lsbn: every BatchNorm of the backbone is an LSBN."""
+    """CPN on images of `config.height` x `config.width`. lsbn: BatchNorms are LSBNs, where `config.lsbn` says."""
 
     def __init__(self, config: ModelConfig, lsbn: bool) -> None:
         super().__init__()
@@ -37,19 +37,21 @@ class PoseNet(nn.Module):
         def norm(channels: int) -> nn.Module:
             return LSBN2d(channels, self.lighting) if lsbn else nn.BatchNorm2d(channels)
 
+        head_norm: Norm = norm if config.lsbn == "everywhere" else nn.BatchNorm2d
+
         size = (config.height // STRIDE, config.width // STRIDE)
         self.backbone = ResNet(config.depth, config.base_channels, norm)
-        self.global_net = GlobalNet(self.backbone.channels, config.head_channels, size, config.last_bn)
-        self.refine_net = RefineNet(config.head_channels, size, config.last_bn)
+        self.global_net = GlobalNet(self.backbone.channels, config.head_channels, size, config.last_bn, head_norm)
+        self.refine_net = RefineNet(config.head_channels, size, config.last_bn, head_norm)
 
     def forward(self, images: Tensor, n_low: int) -> Output:
         """Heat maps of a batch ordered [low..., well...].
 
         images: float (N, 3, height, width), normalised. n_low: how many of them, at the head, are low-light.
         """
-        with self.lighting.batch(len(images), n_low):
+        with self.lighting.batch(images.shape[0], n_low):  # len() would fix the batch size of an exported graph
             features: Features = self.backbone(images)
-            pyramid, levels = self.global_net(features[1:])
+            pyramid, levels = self.global_net(features[1:], predict=self.training)
             return Output(levels, self.refine_net(pyramid), features)
 
 

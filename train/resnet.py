@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from exlcap.train.lsbn import Norm
 
-LAYERS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+LAYERS: dict[int, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)
+}  # fmt: skip
 """Depth -> number of blocks in each of the four stages."""
 
 
@@ -56,7 +58,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions around a shortcut (ResNet-50)."""
+    """1x1, 3x3, 1x1 convolutions around a shortcut (ResNet-50, -101)."""
 
     expansion = 4
 
@@ -85,7 +87,7 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, width: int, norm: Norm) -> None:
         super().__init__()
-        block = Bottleneck if depth == 50 else BasicBlock
+        block = Bottleneck if depth >= 50 else BasicBlock
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = norm(width)
         self.relu = nn.ReLU(inplace=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from exlcap.train.config import ModelConfig, preset
+from exlcap.train.lsbn import LSBN2d
 from exlcap.train.model import PoseNet, build_model
 
 PAPER = ModelConfig(**preset("official")["model"])
@@ -32,7 +34,14 @@ def test_the_paper_s_network_makes_64_x_48_heat_maps_of_256_x_192_inputs() -> No
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("depth, blocks, convolutions", [(18, 8, 2), (34, 16, 2), (50, 16, 3)])
+def test_global_net_s_heat_maps_are_made_in_training_only() -> None:
+    model = build_model(TINY, lsbn=True, seed=0)
+    images = torch.zeros(2, 3, 64, 32)
+    assert len(model(images, n_low=1).levels) == 4
+    assert model.eval()(images, n_low=1).levels == []
+
+
+@pytest.mark.parametrize("depth, blocks, convolutions", [(18, 8, 2), (34, 16, 2), (50, 16, 3), (101, 33, 3)])
 def test_the_backbone_names_its_parameters_as_torchvision_does(depth: int, blocks: int, convolutions: int) -> None:
     with torch.device("meta"):
         names = set(PoseNet(PAPER.model_copy(update={"depth": depth}), lsbn=False).backbone.state_dict())
@@ -40,7 +49,7 @@ def test_the_backbone_names_its_parameters_as_torchvision_does(depth: int, block
     assert {"layer2.0.downsample.0.weight", "layer2.0.downsample.1.running_mean"} <= names
     block_convolutions = [n for n in names if n.startswith("layer") and ".conv" in n]
     assert len(block_convolutions) == blocks * convolutions
-    assert ("layer1.0.downsample.0.weight" in names) == (depth == 50)
+    assert ("layer1.0.downsample.0.weight" in names) == (depth >= 50)
 
 
 def test_every_backbone_norm_is_lighting_specific_and_no_other() -> None:
@@ -50,6 +59,16 @@ def test_every_backbone_norm_is_lighting_specific_and_no_other() -> None:
         name.startswith("backbone.") and ("bn" in name or "downsample.1" in name) for name in doubled
     )
     assert len(lsbn) == len(plain) + len(doubled)
+
+
+def test_lsbn_everywhere_reaches_the_heads_too() -> None:
+    everywhere = PoseNet(TINY.model_copy(update={"lsbn": "everywhere", "last_bn": True}), lsbn=True)
+    assert not [m for m in everywhere.modules() if isinstance(m, nn.BatchNorm2d) and m not in _halves(everywhere)]
+    assert isinstance(everywhere.refine_net.final[-1], LSBN2d)
+
+
+def _halves(model: nn.Module) -> set[nn.Module]:
+    return {half for m in model.modules() if isinstance(m, LSBN2d) for half in (m.low, m.well)}
 
 
 def test_weights_come_from_the_seed_alone() -> None:
