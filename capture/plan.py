@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from exlcap.capture.schedule import check_limits
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Rig, Setting
 from exlcap.simulate.sensor import SensorModel
-from exlcap.take import Step, Take, read_take
+from exlcap.take import Raw, Step, Take, read_take
 from exlcap.workspace import Workspace, numbered
 
 LEVEL = 0.18
@@ -68,21 +69,32 @@ def outlook(workspace: Workspace, request: Request, level: float | None, folder:
     request: scene "" asks for the rig's own base. Raises ExlcapError for a bad level, a schedule no camera can do, or a
     take that is not there or holds no pairs.
     """
-    rig = workspace.rig
-    model = SensorModel(black_level_dn=rig.sensor.black_level_dn)
-    transmittance, source = _transmittance(workspace)
+    model = _model(workspace.rig)
     take = None if folder is None else _take(workspace, folder)
-    steps = planned_steps(rig, request if take is None else _as_shot(take, request))
+    steps = planned_steps(workspace.rig, request if take is None else _as_shot(take, request))
     light, rates = _light_of_level(level, steps[0], model) if take is None else _light_of_take(take, model)
-    return Outlook(
-        light,
-        transmittance,
-        source,
-        tuple(
-            predict(step, rates, transmittance, model, found=_found(take, step), problem=_problem(step, rig))
-            for step in steps
-        ),
-    )
+    return _outlook(workspace, light, rates, steps, take)
+
+
+def outlook_of_frame(workspace: Workspace, raw: Raw, setting: Setting, steps: Sequence[Step]) -> Outlook:
+    """Predict steps from one raw bright frame uint16 (H, W) and the setting it was exposed at."""
+    rates = rates_of_frame(raw, workspace.rig.dark_level_dn("well"), setting, _model(workspace.rig))
+    light = f"bright frame at {setting.exposure_us:g} us, {setting.gain_db:.2f} dB"
+    return _outlook(workspace, light, rates, steps, None)
+
+
+def _outlook(workspace: Workspace, light: str, rates: Rates, steps: Sequence[Step], take: Take | None) -> Outlook:
+    rig = workspace.rig
+    transmittance, source = _transmittance(workspace)
+    found = [
+        predict(step, rates, transmittance, _model(rig), found=_found(take, step), problem=_problem(step, rig))
+        for step in steps
+    ]
+    return Outlook(light, transmittance, source, tuple(found))
+
+
+def _model(rig: Rig) -> SensorModel:
+    return SensorModel(black_level_dn=rig.sensor.black_level_dn)
 
 
 def _light_of_level(level: float | None, first: Step, model: SensorModel) -> tuple[str, Rates]:
