@@ -32,7 +32,7 @@ def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
 def assert_same_with_gradients(found: Tensor, wanted: Tensor, leaves: list[Tensor]) -> None:
     torch.testing.assert_close(found, wanted)
     weights = torch.linspace(-1, 1, found.numel(), dtype=found.dtype).view(found.shape)
-    gradients = [torch.autograd.grad((out * weights).sum(), leaves) for out in (found, wanted)]
+    gradients = [torch.autograd.grad((out * weights).sum(), leaves, retain_graph=True) for out in (found, wanted)]
     torch.testing.assert_close(*gradients)
 
 
