@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
     "doctor": ("exlcap.capture.operator_commands", "Check the cameras, the computer and the disk before shooting."),
+    "meter": ("exlcap.capture.meter_command", "Find a scene's base exposure and gain with the cameras."),
     "plan": ("exlcap.capture.operator_commands", "Predict what each step of a schedule will give."),
+    "preview": (
+        "exlcap.capture.preview.commands",
+        "Show both cameras on a page, to frame, focus and expose a scene, and to shoot it.",
+    ),
     "shoot": ("exlcap.capture.commands", "Shoot a take of a scene, or a static reference."),
     "verify": ("exlcap.capture.commands", "Re-read takes and check every frame."),
     "align": ("exlcap.align.commands", "Find how the dark image lies on the bright one."),
@@ -39,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.result_commands", "Evaluate a trained network on the test splits."),
+    "export": ("exlcap.train.result_commands", "Export a trained network as ONNX with a card for annotate."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
 }
 """Command -> (module that defines it, its one line of help); a test holds the lines equal to the commands' own."""

@@ -123,8 +123,9 @@ def _amplified(picture: Rgb8) -> Rgb8:
 
 
 def _drawn(picture: Rgb8, keypoints: Keypoints, to_tile: Matrix) -> Rgb8:
+    """A skeleton over the picture, which is dimmed, since lines would be lost in amplified noise."""
     placed = np.concatenate([apply_homography(to_tile, keypoints[:, :2]), keypoints[:, 2:]], 1)
-    return draw_people(picture, [placed])
+    return draw_people(picture // 2, [placed], thickness=2)
 
 
 def _captioned(picture: Rgb8, text: str) -> Rgb8:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from exlcap.cli import workspace_of
 from exlcap.console import json_option, result
 from exlcap.errors import ExlcapError
 from exlcap.train.commands import share_cores
+
+if TYPE_CHECKING:
+    from exlcap.rig import Role
 
 run_option = click.option("--run", required=True, metavar="NAME", help="Run whose best weights are used.")
 
@@ -61,4 +67,45 @@ def eval_command(
     name = data or trained.config.data
     how = How("official" if official_flip else "mirror" if flip else "none", detections)
     text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), how)
+    result(text, facts, as_json)
+
+
+@click.command()
+@run_option
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the images it is for.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write [default: runs/<run>/<run>-<light>.onnx].")
+@json_option
+@click.pass_context
+def export_command(ctx: click.Context, run: str, light: str, out: Path | None, as_json: bool) -> None:
+    """Export a trained network as ONNX with a card for annotate.
+
+    The network of one lighting: its BatchNorm, folded into the convolutions. Crops of people, as many as one likes, go
+    in (float32, RGB, 0..255), heat maps come out; brightening and normalisation are inside. It is compared with
+    PyTorch on crops of the run's data set before it is written.
+
+    \b
+    Example:
+      exlcap export --run first --light well
+      exlcap annotate --network runs/first/first-well.toml
+    """
+    share_cores()
+    from exlcap.train.export import export
+    from exlcap.train.trained import load_best
+
+    workspace = workspace_of(ctx)
+    folder = workspace.run(run)
+    path = out or folder / f"{run}-{light}.onnx"
+    if path.suffix != ".onnx":
+        raise ExlcapError(f"{path} does not end in .onnx", "name the file so; its card gets the same name and .toml")
+    trained = load_best(folder)
+    role: Role = "low" if light == "low" else "well"
+    check = export(trained, role, path, workspace.dataset(trained.config.data))
+    crops = f"{check.images} {'crops of ' + trained.config.data if check.real else 'pictures of noise'}"
+    text = (
+        f"wrote {path} and {path.with_suffix('.toml').name} for {light} images\n"
+        f"against PyTorch on {crops}: heat maps differ by {check.difference:.1e} of their highest value, joints by "
+        f"{check.joints_px:.4f} px at most"
+    )
+    facts = {"file": str(path), "card": str(path.with_suffix(".toml")), "light": light, "images": check.images,
+             "real": check.real, "difference": check.difference, "joints_px": check.joints_px}  # fmt: skip
     result(text, facts, as_json)
