@@ -34,13 +34,21 @@ PNG_UNCOMPRESSED = 0
 class EmulatedView:
     """Renders the pulses of a take before two emulated cameras, one stretch of grabbing at a time.
 
-    scene: None for a static reference, which holds nobody and leaves no truth about people. Raises ExlcapError when the
-    emulated optics are no longer those of earlier takes, or there are no photographs to show.
+    scene: None for a static reference, which holds nobody and leaves no truth about people. lit_as: the scene in whose
+    light the reference is shown. Raises ExlcapError when the emulated optics are no longer those of earlier takes, or
+    there are no photographs to show.
     """
 
-    def __init__(self, workspace: Workspace, cameras: Mapping[Role, PylonCamera], scene: str | None, take: int) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        cameras: Mapping[Role, PylonCamera],
+        scene: str | None,
+        take: int,
+        lit_as: str | None = None,
+    ) -> None:
         self._cameras = cameras
-        self._rig = resolved(workspace.rig, workspace.root)
+        self._rig = _lit_as(resolved(workspace.rig, workspace.root), lit_as)
         self._scene = scene or REFERENCE
         self._take = take
         self._reference = scene is None
@@ -59,13 +67,13 @@ class EmulatedView:
         pulses = render_step(self._rig, self._scene, self._take, step, first, count, reference=self._reference)
         for pulse in pulses:
             for role, raw in zip(ROLES, (pulse.well, pulse.low), strict=True):
-                _write_frame(self._folder / role / f"{pulse.index:06d}.png", raw)
+                write_frame(self._folder / role / f"{pulse.index:06d}.png", raw)
             people.append(pulse.people)
         self._shown.append((step.k, first, people))
         planned = [(step.k, first + number) for number in range(count)]
         self._write_truth([*self._known(), *planned])
         for role in ROLES:
-            _point(self._cameras[role].device, self._folder / role)
+            point(self._cameras[role].device, self._folder / role)
 
     def clear(self) -> None:
         """Take the pictures away, after grabbing has stopped."""
@@ -109,6 +117,14 @@ def resolved(rig: Rig, root: Path) -> Rig:
     return rig.model_copy(update={"emulator": rig.emulator.model_copy(update=absolute)})
 
 
+def _lit_as(rig: Rig, scene: str | None) -> Rig:
+    """The rig with a reference in the light of a scene; as it is where the scene is None or has no light of its own."""
+    if rig.emulator is None or scene not in rig.emulator.scenes:
+        return rig
+    scenes = {**rig.emulator.scenes, REFERENCE: rig.emulator.scenes[scene]}
+    return rig.model_copy(update={"emulator": rig.emulator.model_copy(update={"scenes": scenes})})
+
+
 def _read_truth(path: Path) -> dict[str, tuple[Person, ...]]:
     """People by the image's file name; none where the file is not there yet."""
     return {image.file_name: image.people for image in read_coco(path)} if path.exists() else {}
@@ -126,7 +142,8 @@ def _write_true_alignment(workspace: Workspace, rig: Rig) -> None:
         )
 
 
-def _write_frame(path: Path, raw: Raw) -> None:
+def write_frame(path: Path, raw: Raw) -> None:
+    """Write a raw frame as a picture that an emulated device shows bit for bit."""
     import cv2
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +151,7 @@ def _write_frame(path: Path, raw: Raw) -> None:
         raise OSError(f"could not write {path}")
 
 
-def _point(device: Any, folder: Path) -> None:
+def point(device: Any, folder: Path) -> None:
     """Make an emulated device show a folder of pictures."""
     device.TestImageSelector.Value = "Off"
     device.ImageFilename.Value = str(folder)

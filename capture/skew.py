@@ -73,24 +73,38 @@ def measure_skew(take: Take) -> Skew | None:
     None when it cannot be measured: device timestamps are missing, mean different moments or started anew (the camera
     was plugged in again), or pairs are too few.
     """
-    times = _times_ns(take.pairs)
-    if times is None:
+    found = clock_residuals_us(_times_ns(take.pairs))
+    if found is None:
         return None
-    well, low = times
-    lag = low - well  # fitting the difference keeps the small slope's digits
-    slope, offset = _fit(well, lag)
-    residual_us = np.abs(lag - (slope * well + offset)) / 1000
+    drift_ppm, residual_us = found
     tolerance_us = take.header.rig.sync.max_skew_us
     beyond = [
         f"k = {pair.k} pulse {pair.index}: shutters {size:.1f} us apart, tolerance {tolerance_us:g}"
         for pair, size in zip(take.pairs, residual_us, strict=True)
         if size > tolerance_us
     ]
-    return Skew(float(slope * 1e6), tuple(map(float, residual_us)), tolerance_us, tuple(beyond))
+    return Skew(drift_ppm, tuple(map(float, residual_us)), tolerance_us, tuple(beyond))
 
 
-def _times_ns(pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """Device times of both cameras in nanoseconds since the first pair, None where they cannot be compared."""
+def clock_residuals_us(times: Sequence[tuple[int, int]]) -> tuple[float, npt.NDArray[np.float64]] | None:
+    """Drift of the second clock against the first in ppm, and what the fit leaves of each time, in microseconds.
+
+    times: of both clocks in nanoseconds. None where a clock did not go on, or there are no times.
+    """
+    if not times:
+        return None
+    # whole nanoseconds are subtracted first: a clock's own count may exceed what float64 holds exactly
+    well = np.array([w - times[0][0] for w, _ in times], np.float64)
+    low = np.array([d - times[0][1] for _, d in times], np.float64)
+    if np.any(np.diff(well) <= 0) or np.any(np.diff(low) <= 0):
+        return None
+    lag = low - well  # fitting the difference keeps the small slope's digits
+    slope, offset = _fit(well, lag)
+    return slope * 1e6, np.abs(lag - (slope * well + offset)) / 1000
+
+
+def _times_ns(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+    """Device times of both cameras in nanoseconds; none where they cannot be compared or are too few."""
     timed = [
         (pair.well.device_time_ns, pair.low.device_time_ns)
         for pair in pairs
@@ -98,12 +112,7 @@ def _times_ns(pairs: Sequence[Pair]) -> tuple[npt.NDArray[np.float64], npt.NDArr
         and pair.low.device_time_ns is not None
         and pair.well.device_time_source == pair.low.device_time_source
     ]
-    if len(timed) < max(FEWEST_PAIRS, len(pairs)):
-        return None
-    # whole nanoseconds are subtracted first: a clock's own count may exceed what float64 holds exactly
-    well = np.array([w - timed[0][0] for w, _ in timed], np.float64)
-    low = np.array([d - timed[0][1] for _, d in timed], np.float64)
-    return None if np.any(np.diff(well) <= 0) or np.any(np.diff(low) <= 0) else (well, low)
+    return timed if len(timed) >= max(FEWEST_PAIRS, len(pairs)) else []
 
 
 def _fit(well: npt.NDArray[np.float64], lag: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -18,6 +18,8 @@ ALLOWED = {
 }
 ONLY_IN = {
     "pypylon": {"capture"},
+    "starlette": {"capture"},
+    "uvicorn": {"capture"},
     "torch": {"train"},
     "pycocotools": {"train", "dataset"},
     "fiftyone": {"annotate", "dataset"},

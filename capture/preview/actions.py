@@ -1,0 +1,136 @@
+"""What a page that controls can ask for. Each is checked as the command line checks it, and answered in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from exlcap import __version__
+from exlcap.capture.preview.live import LiveRig, Wanted
+from exlcap.capture.preview.look import Look, Looker
+from exlcap.capture.request import Request
+from exlcap.errors import ExlcapError, Refused
+from exlcap.files import write_atomic, write_json
+from exlcap.records import Record
+from exlcap.rig import ROLES, Setting
+from exlcap.rig_file import store_base
+from exlcap.take import encode_raw
+from exlcap.workspace import check_name
+
+Answer = str
+
+
+class Show(Record):
+    """Show a scene with these settings. k: None for those of the static reference."""
+
+    scene: str
+    exposure_us: float = Field(ge=1, le=10_000_000)
+    gain_db: float = Field(ge=0, le=48)
+    k: int | None = Field(ge=1, le=99)
+
+
+class ShootScene(Record):
+    """Shoot the scene that is shown. pairs: per step; None as rig.toml says. resume: finish its unfinished take."""
+
+    pairs: int | None = Field(default=None, ge=1, le=100_000)
+    resume: bool = False
+
+
+class Nothing(Record):
+    """An action that needs to be told nothing."""
+
+
+def show(live: LiveRig, looker: Looker, asked: Show) -> Answer:
+    """Show a scene with other settings."""
+    live.want(Wanted(check_name(asked.scene, "scene"), asked.exposure_us, asked.gain_db, asked.k))
+    return "shown"
+
+
+def shoot(live: LiveRig, looker: Looker, asked: ShootScene) -> Answer:
+    """Shoot the scene shown with its settings, all steps of its schedule, as `exlcap shoot` does."""
+    wanted = live.wanted
+    request = Request(wanted.scene, wanted.exposure_us, wanted.gain_db, pairs=asked.pairs, resume=asked.resume)
+    live.shoot(replace(request, exposure_us=None, gain_db=None) if asked.resume else request)
+    return f"shooting {wanted.scene}"
+
+
+def shoot_reference(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Shoot a static reference, as `exlcap shoot --reference` does."""
+    live.shoot(Request(scene=None))
+    return "shooting a reference"
+
+
+def cancel(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """End the take after the pair in flight."""
+    live.cancel()
+    return "the take ends after this pair"
+
+
+def store(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Write exposure and gain into rig.toml as the scene's base."""
+    wanted = live.wanted
+    base = Setting(exposure_us=wanted.exposure_us, gain_db=wanted.gain_db)
+    store_base(live.workspace.root / "rig.toml", wanted.scene, base)
+    live.reread()
+    return f"rig.toml: [scenes.{wanted.scene}] is {base.exposure_us:g} us, {base.gain_db:g} dB"
+
+
+def forget_peaks(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Hold the peak of sharpness anew."""
+    looker.peaks.forget()
+    return "peaks are held anew"
+
+
+def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Keep the newest pair: both raw frames, and what the page shows of them."""
+    newest = live.newest
+    if newest is None:
+        raise Refused("there is no pair yet", "wait until both views are live")
+    shot, rig = newest.shot, live.workspace.rig
+    now = datetime.now(timezone.utc)
+    folder = live.workspace.root / "snapshots" / now.strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    seen = looker.see(newest, Look(marks=False))
+    for role in ROLES:
+        grab = shot.grab(role)
+        if grab.raw is None:
+            raise Refused(f"the {role} frame has no picture", "try again")
+        about = {"role": role, "serial": rig.serial(role), "bayer": "RGGB", "bits": 12,
+                 "read_back": shot.read_back[role].model_dump()}  # fmt: skip
+        write_atomic(folder / f"{role}.tif", encode_raw(grab.raw, about))
+        write_atomic(folder / f"{role}.jpg", seen.pictures[role])
+    write_json(folder / "snapshot.json", {
+        "created": now.isoformat(timespec="milliseconds"), "exlcap": __version__, "scene": live.wanted.scene,
+        "step": shot.step.model_dump(mode="json"), "sync_mode": rig.sync.mode,
+        **{role: {"read_back": shot.read_back[role].model_dump(), **seen.measured[role].data()} for role in ROLES},
+    })  # fmt: skip
+    return f"kept as {folder.relative_to(live.workspace.root).as_posix()}"
+
+
+Action = Callable[[LiveRig, Looker, Any], Answer]
+ACTIONS: dict[str, tuple[type[Record], Action]] = {
+    "show": (Show, show),
+    "shoot": (ShootScene, shoot),
+    "reference": (Nothing, shoot_reference),
+    "cancel": (Nothing, cancel),
+    "store": (Nothing, store),
+    "forget-peaks": (Nothing, forget_peaks),
+    "snapshot": (Nothing, snapshot),
+}
+
+
+def act(live: LiveRig, looker: Looker, name: str, body: bytes) -> Answer:
+    """Do what a page asks. Raises ExlcapError when it cannot be done or the request is malformed."""
+    record, action = ACTIONS[name]
+    try:
+        asked = record.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or name
+        raise ExlcapError(
+            f"{where}: {first['msg']}", "mend that value; times are in microseconds, gains in dB"
+        ) from None
+    return action(live, looker, asked)

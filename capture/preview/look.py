@@ -1,0 +1,216 @@
+"""What pages see: pictures and numbers of the newest pair, made when a page asks, at a bounded rate, on one thread.
+
+The loop that grabs hands over nothing but a reference; a page that is slow misses pairs, it delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from exlcap.alignment import Alignment, alignment_in_force
+from exlcap.capture.preview.live import LiveRig, Newest
+from exlcap.capture.preview.measure import Measured, Planes, measure, planes_of
+from exlcap.capture.preview.pictures import (
+    LOUPE_QUALITY,
+    Amplify,
+    Developments,
+    Mode,
+    Small,
+    brightened,
+    developments,
+    loupe,
+    loupe_centres,
+    make_small,
+    marked,
+    overlaid,
+    to_jpeg,
+    unmirrored,
+)
+from exlcap.develop import Rgb8, to_srgb
+from exlcap.errors import ExlcapError
+from exlcap.rig import ROLES, Role
+from exlcap.take import Raw
+from exlcap.workspace import Workspace, numbered
+
+INTERVAL_S = 0.1
+INTERVAL_RECORDING_S = 0.5
+PATIENCE_S = 1.0
+"""A page is answered after this long even when there is no new pair."""
+NAP_S = 0.02
+KINDS_OF_LOOK = 8
+"""Different looks whose last result is kept."""
+NICE = 10
+"""The thread that makes pictures gives way to those that grab and write."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a page wants to see a pair. loupe: a place in the bright view, as shares of width and height."""
+
+    width: int = 960
+    mode: Mode = "views"
+    amplify: Amplify = "mean"
+    marks: bool = True
+    loupe: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A pair as a page sees it. pictures: JPEG by name: well, low, or both; loupe-well, loupe-low."""
+
+    number: int
+    newest: Newest
+    measured: dict[Role, Measured]
+    pictures: dict[str, bytes]
+
+
+@dataclass
+class Peaks:
+    """The best sharpness of each camera since it was last forgotten."""
+
+    held: dict[Role, float] = field(default_factory=lambda: dict.fromkeys(ROLES, 0.0))
+
+    def hold(self, measured: dict[Role, Measured]) -> None:
+        """Take in a pair."""
+        self.held = {role: max(self.held[role], measured[role].sharpness) for role in ROLES}
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.held = dict.fromkeys(ROLES, 0.0)
+
+
+class Looker:
+    """Makes what pages ask for. Use from one event loop."""
+
+    def __init__(self, live: LiveRig) -> None:
+        self.live = live
+        self.peaks = Peaks()
+        self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=_give_way)
+        self._busy = False
+        self._due = 0.0
+        self._made: dict[Look, Seen] = {}
+        self._measured: tuple[int, dict[Role, Planes], dict[Role, Measured]] | None = None
+        self._aligned: tuple[str, Alignment] | None = None
+
+    async def look(self, after: int, look: Look) -> Seen | None:
+        """The newest pair whose number is above `after`; None when none came for a while."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not self.live.closing:
+            made = self._made.get(look)
+            if made is not None and made.number > after:
+                return made
+            newest = self.live.newest
+            if newest is not None and newest.number > after and self._take_turn():
+                return await self._make(newest, look)
+            await asyncio.sleep(NAP_S)
+        return None
+
+    def _take_turn(self) -> bool:
+        """Whether it is time to make another look."""
+        now = time.monotonic()
+        if self._busy or now < self._due:
+            return False
+        recording = self.live.status.phase == "recording"
+        self._due = now + (INTERVAL_RECORDING_S if recording else INTERVAL_S)
+        return True
+
+    async def _make(self, newest: Newest, look: Look) -> Seen:
+        self._busy = True
+        try:
+            seen = await asyncio.get_running_loop().run_in_executor(self._pool, self.see, newest, look)
+        finally:
+            self._busy = False
+        self._made.pop(look, None)
+        self._made[look] = seen
+        while len(self._made) > KINDS_OF_LOOK:
+            self._made.pop(next(iter(self._made)))
+        return seen
+
+    def alignment(self, workspace: Workspace) -> tuple[str, Alignment] | None:
+        """Name and content of the alignment in force, read when a newer one is there; None where there is none."""
+        found = numbered(workspace.alignments, "align", ".json")
+        if not found:
+            self._aligned = None
+        elif self._aligned is None or self._aligned[0] != found[-1][1].stem:
+            self._aligned = alignment_in_force(workspace)
+        return self._aligned
+
+    def see(self, newest: Newest, look: Look) -> Seen:
+        """Everything of one pair for one kind of look; on the thread that makes pictures."""
+        workspace = self.live.workspace
+        raws: dict[Role, Raw] = {role: _raw(newest, role) for role in ROLES}
+        aligned = self.alignment(workspace)
+        how = developments(workspace.rig, None if aligned is None else aligned[1])
+        planes, measured = self._numbers(newest, raws, workspace)
+        pictures = _pictures(planes, how, look)
+        if look.loupe is not None:
+            pictures |= _loupes(raws, how, look, look.loupe)
+        return Seen(newest.number, newest, measured, _encoded(pictures))
+
+    def _numbers(
+        self, newest: Newest, raws: dict[Role, Raw], workspace: Workspace
+    ) -> tuple[dict[Role, Planes], dict[Role, Measured]]:
+        """Planes and numbers of a pair, made once for all looks."""
+        if self._measured is None or self._measured[0] != newest.number:
+            planes = {role: planes_of(raws[role]) for role in ROLES}
+            measured = {role: measure(planes[role], workspace.rig.dark_level_dn(role)) for role in ROLES}
+            self.peaks.hold(measured)
+            self._measured = newest.number, planes, measured
+        return self._measured[1], self._measured[2]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown()
+
+
+def _raw(newest: Newest, role: Role) -> Raw:
+    raw = newest.shot.grab(role).raw
+    if raw is None:
+        raise ExlcapError(f"the {role} frame has no picture", "look at the next one")
+    return raw
+
+
+def _pictures(planes: dict[Role, Planes], how: Developments, look: Look) -> dict[str, Rgb8]:
+    """Both views, or one picture of both where an overlay is asked for and there is an alignment."""
+    small: dict[Role, Small] = {role: make_small(planes[role], how.of(role), look.width) for role in ROLES}
+    if look.mode != "views" and how.alignment is not None:
+        return {"both": overlaid(small["well"].light, small["low"].light, how.alignment, look.mode)}
+    if how.mirror:
+        small["low"] = unmirrored(small["low"])
+    pictures = {"well": to_srgb(small["well"].light), "low": to_srgb(brightened(small["low"].light, look.amplify))}
+    if look.marks:
+        pictures = {role: marked(pictures[role], small[role]) for role in ROLES}
+    return pictures
+
+
+def _loupes(raws: dict[Role, Raw], how: Developments, look: Look, xy: tuple[float, float]) -> dict[str, Rgb8]:
+    """The same place of both frames at full resolution."""
+    height, width = raws["well"].shape
+    centres = loupe_centres(xy, (width, height), how)
+    well = loupe(raws["well"], centres["well"], how.well)
+    low = brightened(loupe(raws["low"], centres["low"], how.low), look.amplify)
+    if how.mirror:
+        low = np.ascontiguousarray(low[:, ::-1])
+    return {"loupe-well": to_srgb(well), "loupe-low": to_srgb(low)}
+
+
+def _encoded(pictures: dict[str, Rgb8]) -> dict[str, bytes]:
+    """As JPEG, what is under the loupe almost without loss."""
+    return {
+        name: to_jpeg(picture, LOUPE_QUALITY) if name.startswith("loupe") else to_jpeg(picture)
+        for name, picture in pictures.items()
+    }
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread alone, where the system can."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
