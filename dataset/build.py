@@ -21,7 +21,7 @@ from exlcap.dataset.annotations import annotation_files, people_left_out, people
 from exlcap.dataset.images import encoded, linear_image, write_png
 from exlcap.dataset.manifest import Developed, Manifest, PairEntry, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
-from exlcap.develop import Development
+from exlcap.develop import Development, development_of
 from exlcap.errors import ExlcapError
 from exlcap.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
 from exlcap.labels import PairLabels, read_labels
@@ -51,9 +51,8 @@ class Item:
 
     def development(self, role: Role, parameters: Parameters) -> Development:
         """How the frame of a camera is developed."""
-        rig = self.take.header.rig
-        balance = (1.0, 1.0, 1.0) if parameters.white_balance == "none" else self.alignment.white_balance(role)
-        return Development(rig.dark_level_dn(role), balance, rig.colour_matrix(role))
+        balanced = parameters.white_balance == "reference"
+        return development_of(self.take.header.rig, role, self.alignment if balanced else None)
 
     def key(self, parameters: Parameters) -> str:
         """SHA-256 of all that its images depend on."""

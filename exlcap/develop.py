@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.rig import WHITE_DN, Matrix3
+from exlcap.rig import WHITE_DN, Matrix3, Rig, Role
 
 if TYPE_CHECKING:
     from exlcap.alignment import Alignment
@@ -33,6 +33,12 @@ class Development:
     black_level_dn: float
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     colour_matrix: Matrix3 | None = None
+
+
+def development_of(rig: Rig, role: Role, alignment: Alignment | None) -> Development:
+    """How a camera's frames are developed: with its own dark level and colours, and the alignment's white balance."""
+    balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(role)
+    return Development(rig.dark_level_dn(role), balance, rig.colour_matrix(role))
 
 
 def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:

@@ -1,4 +1,7 @@
-"""Pairs to review, and their pictures: the common area of both frames as 8-bit sRGB, the dark one amplified too."""
+"""Pairs to review, and their pictures, developed as `exlcap build` does: the common area of both frames, 8-bit sRGB.
+
+The dark one is there amplified, too.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from exlcap.alignment import Alignment, read_alignment
 from exlcap.console import progress, say
-from exlcap.develop import Development, Rgb8, amplified, cropped, develop, low_on_well, to_srgb
+from exlcap.develop import Development, Rgb8, amplified, cropped, develop, development_of, low_on_well, to_srgb
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_bytes, write_atomic
 from exlcap.labels import PairLabels, read_labels
+from exlcap.rig import ROLES, Role
 from exlcap.take import Pair, Take, read_take
 from exlcap.workspace import Workspace
 
 SLICES = ("well", "low", "low_amplified")
-RECIPE = "1"
+RECIPE = "2"
 """Part of every picture's name: raise it when the same frames would give other pixels."""
 QUALITY = 95
 
@@ -40,11 +42,14 @@ class Item:
         """Name of the pair."""
         return self.take.pair_id(self.pair)
 
+    def development(self, role: Role) -> Development:
+        """How the frame of a camera is developed."""
+        return development_of(self.take.header.rig, role, self.alignment)
+
     def picture(self, folder: Path, part: str) -> Path:
         """Where the picture of a slice lies: its name tells what it was made from, so an old one is never taken."""
-        black = self.take.header.rig.sensor.black_level_dn
-        how = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, black, self.alignment.homography,
-               self.alignment.mirror, self.alignment.crop)  # fmt: skip
+        how = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, ROLES),
+               self.alignment.homography, self.alignment.mirror, self.alignment.crop)  # fmt: skip
         return folder / part / f"{self.pair_id}.{sha256_bytes(repr(how).encode())[:8]}.jpg"
 
 
@@ -99,17 +104,15 @@ def _write_pictures(folder: Path, item: Item) -> str:
 
 def pictures(item: Item) -> dict[str, Rgb8]:
     """Pictures of the three slices, uint8 (H, W, 3) sRGB; the amplified one is made from 12 bits."""
-    how = Development(item.take.header.rig.sensor.black_level_dn)
-    well = cropped(develop(item.take.raw(item.pair, "well"), how), item.alignment)
-    low = low_on_well(develop(item.take.raw(item.pair, "low"), how), item.alignment)
+    well, low = (develop(item.take.raw(item.pair, role), item.development(role)) for role in ROLES)
+    well, low = cropped(well, item.alignment), low_on_well(low, item.alignment)
     return {"well": to_srgb(well), "low": to_srgb(low), "low_amplified": to_srgb(amplified(low))}
 
 
 def _write_jpeg(path: Path, picture: Rgb8) -> None:
     import cv2
 
-    bgr = np.ascontiguousarray(picture[..., ::-1])
-    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not done:
         raise ValueError(f"cannot encode a picture of {picture.dtype} {picture.shape} as JPEG")
     write_atomic(path, data.tobytes())

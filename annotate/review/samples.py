@@ -59,6 +59,7 @@ def _changes(item: Item, media: Path, dataset_id: Any) -> Iterator[tuple[str, Do
     """For each slice of a pair, what its document must say and what it is born with."""
     fields = _fields(item)
     editable = _editable(item, media)
+    people = [_keypoint(*numbered, item.alignment.crop) for numbered in enumerate(shown(item.labels.well), 1)]
     now = datetime.now(timezone.utc)
     for part in SLICES:
         born = {
@@ -75,7 +76,12 @@ def _changes(item: Item, media: Path, dataset_id: Any) -> Iterator[tuple[str, Do
             **fields,
             "filepath": str(item.picture(media, part).resolve()),
             "last_modified_at": now,
-            "pose": _pose(item, part),
+            "pose": {
+                "_cls": "Keypoints",
+                "keypoints": [
+                    {**person, "_id": label_id(item.pair_id, part, person["person_id"])} for person in people
+                ],
+            },
             **(editable if part == "well" else {}),
         }
         yield part, {"$set": mine, "$setOnInsert": born}
@@ -155,15 +161,8 @@ def lowest_score(people: Sequence[Person]) -> float:
     return min(scores, default=1.0)
 
 
-def _pose(item: Item, part: str) -> Document:
-    """Everybody as FiftyOne's keypoints, whose joints the skeleton connects; the aligned slices have the same."""
-    people = enumerate(shown(item.labels.well), 1)
-    found = [_keypoint(number, person, item.alignment.crop) | {"_id": label_id(item.pair_id, part, person.id)}
-             for number, person in people]  # fmt: skip
-    return {"_cls": "Keypoints", "keypoints": found}
-
-
 def _keypoint(number: int, person: Person, crop: Crop) -> Document:
+    """A person as FiftyOne's keypoints, whose joints the skeleton connects."""
     points = (person.keypoints[:, :2] - (crop.x, crop.y) + 0.5) / (crop.width, crop.height)
     points[~person.labelled] = np.nan
     return {

@@ -5,13 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from exlcap.alignment import Photometry, read_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
 from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
 from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
 from exlcap.annotate.review.samples import Imported, shown, state
+from exlcap.dataset import build
+from exlcap.dataset.images import encoded, linear_image
+from exlcap.dataset.manifest import Parameters
+from exlcap.files import write_json
 from exlcap.joints import JOINTS
 from exlcap.labels import Person, read_labels
+from exlcap.rig import ROLES
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import labelled_workspace, labels_of
 from tests.conftest import make_workspace
@@ -211,6 +217,26 @@ def test_a_label_file_that_is_gone_is_reported(tmp_path, alignment):
     workspace = make_workspace(tmp_path / "lab")
     report = pull_into_labels(workspace, [reviewed(imported([person("a")], alignment))])
     assert "is gone" in report.problems[0]
+
+
+def test_pictures_show_what_the_data_set_will_hold(tmp_path):
+    """The same dark level, white balance and colours as `exlcap build`."""
+    workspace = labelled_workspace(
+        tmp_path / "lab", {"nd_transmittance": "dark_level_dn = 66\nnd_transmittance"}, divisors=(1,)
+    )
+    path = workspace.alignments / "align-001.json"
+    balanced = read_alignment(path).model_copy(update={"photometry": Photometry(
+        transmittance=(0.01,) * 3, transmittance_sd=(0.0,) * 3, offset_dn=0.0, well_white_balance=(1.8, 1.0, 1.4),
+        low_white_balance=(1.7, 1.0, 1.5))})  # fmt: skip
+    write_json(path, balanced.model_dump(mode="json"))
+    shown = pictures(collect(workspace, None)[0])
+    (item,) = build.collect(workspace, 1)
+    for role in ROLES:
+        how = item.development(role, Parameters())
+        built = encoded(linear_image(item.take.raw(item.pair, role), role, how, item.alignment, "low"), 8)
+        assert np.array_equal(shown[role], built)
+        assert how.black_level_dn == {"well": 60, "low": 66}[role]
+        assert how.white_balance != (1, 1, 1)
 
 
 def test_pictures_have_the_size_of_the_common_area_and_are_made_once(tmp_path):
