@@ -20,6 +20,11 @@ PFS_SAVE = "Save the state of both cameras, rig.toml applied, as NAME.well.pfs a
 @click.command("shoot")
 @click.option("--scene", metavar="NAME", help="Scene to shoot: letters, digits, '-' and '_'.")
 @click.option("--reference", is_flag=True, help="Shoot a static reference for `exlcap align` instead of a scene.")
+@click.option(
+    "--at-scene",
+    metavar="NAME",
+    help="With --reference: both cameras at this scene's base, with 64 frames to average, not as [reference] says.",
+)
 @click.option("--exposure-us", type=float, metavar="X", help="Base exposure at k = 1 in microseconds.")
 @click.option("--gain-db", type=float, metavar="G", help="Gain of the bright camera at k = 1 in dB.")
 @click.option("--schedule", metavar="PRESET|1,2,4", help="Exposure divisors k: a preset of rig.toml or a list.")
@@ -38,6 +43,7 @@ def shoot_command(
     ctx: click.Context,
     scene: str | None,
     reference: bool,
+    at_scene: str | None,
     exposure_us: float | None,
     gain_db: float | None,
     schedule: str | None,
@@ -56,21 +62,25 @@ def shoot_command(
     \b
     Example:
       exlcap shoot --reference
+      exlcap shoot --reference --at-scene plaza
       exlcap shoot --scene plaza
       exlcap shoot --scene plaza --exposure-us 2000 --gain-db 3 --schedule 1,2,4 --pairs 20
       exlcap shoot --scene plaza --resume
     """
     if reference == (scene is not None):
         raise click.UsageError("give either --scene NAME or --reference")
-    overrides = (exposure_us, gain_db, schedule, pairs)
-    if reference and any(value is not None for value in overrides):
-        raise click.UsageError("a reference takes its settings from [reference] in rig.toml, not from options")
+    if reference and any(value is not None for value in (exposure_us, gain_db, schedule)):
+        raise click.UsageError("a reference takes its settings from [reference] in rig.toml, or from --at-scene NAME")
+    if at_scene is not None and not reference:
+        raise click.UsageError("--at-scene goes with --reference")
 
     from exlcap.capture.request import Request
     from exlcap.capture.session import run_take
 
     workspace = workspace_of(ctx)
-    request = Request(scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync, pfs_load, pfs_save)
+    request = Request(
+        scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync, pfs_load, pfs_save, at_scene
+    )
     report = run_take(workspace, request)
     result(report.text(), report.data(), as_json)
     if report.stopped:

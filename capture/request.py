@@ -16,11 +16,16 @@ from exlcap.workspace import Workspace, check_name, numbered
 
 REFERENCE = "reference"
 """What stands for the scene in a static reference."""
+DARK_REFERENCE_FRAMES = 64
+"""A reference at a scene's settings is dark in one camera: averaging so many frames leaves an eighth of the noise."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """`exlcap shoot` as asked. scene: None for a reference. None elsewhere: as rig.toml says."""
+    """`exlcap shoot` as asked. scene: None for a reference. None elsewhere: as rig.toml says.
+
+    at_scene: the scene whose base a reference is shot at, instead of settings of its own.
+    """
 
     scene: str | None
     exposure_us: float | None = None
@@ -31,6 +36,7 @@ class Request:
     allow_software_sync: bool = False
     pfs_load: Path | None = None
     pfs_save: Path | None = None
+    at_scene: str | None = None
 
     @property
     def kind(self) -> Literal["scene", "reference"]:
@@ -41,6 +47,7 @@ class Request:
     def command(self) -> str:
         """The command that finishes an unfinished take of this scene."""
         what = "--reference" if self.scene is None else f"--scene {self.scene}"
+        what += f" --at-scene {self.at_scene}" if self.at_scene else ""
         return f"exlcap shoot {what} --resume"
 
 
@@ -77,14 +84,20 @@ def plan_take(workspace: Workspace, request: Request) -> Plan:
         return _plan_resume(workspace, request, takes)
     number = takes[-1][0] + 1 if takes else 1
     folder, prefix = _home(workspace, request)
-    pairs = request.pairs or workspace.rig.schedule.pairs_per_step
     return Plan(
         folder=folder / f"{prefix}-{number:03d}",
         number=number,
         steps=planned_steps(workspace.rig, request),
-        pairs_per_step=workspace.rig.reference.frames if request.scene is None else pairs,
+        pairs_per_step=request.pairs or _usual_pairs(workspace.rig, request),
         unfinished=None,
     )
+
+
+def _usual_pairs(rig: Rig, request: Request) -> int:
+    """Pairs of a step where the operator asks for no number."""
+    if request.scene is not None:
+        return rig.schedule.pairs_per_step
+    return rig.reference.frames if request.at_scene is None else DARK_REFERENCE_FRAMES
 
 
 def unfinished_take(workspace: Workspace, request: Request) -> Take | None:
@@ -111,7 +124,7 @@ def planned_steps(rig: Rig, request: Request) -> tuple[Step, ...]:
     Raises ExlcapError for a setting or schedule that no camera can do.
     """
     if request.scene is None:
-        return steps_for_reference(rig)
+        return steps_for_reference(rig, request.at_scene and check_name(request.at_scene, "scene"))
     base = rig.scene_base(request.scene)
     asked = {"exposure_us": request.exposure_us, "gain_db": request.gain_db}
     for name, value, least, most in (("exposure-us", request.exposure_us, 1, 1e7), ("gain-db", request.gain_db, 0, 48)):
@@ -148,6 +161,8 @@ def _plan_resume(workspace: Workspace, request: Request, takes: list[tuple[int, 
         )
     differences = _rig_differences(take.header.rig, workspace.rig, take.header.scene)
     differences += _option_differences(take, workspace.rig, request)
+    if not differences and request.scene is None and planned_steps(workspace.rig, request) != take.header.steps:
+        differences.append("it was shot with --at-scene, or at the base of another scene")
     if differences:
         raise Refused(
             f"{take.name} was shot with another rig or schedule: {'; '.join(differences)}",

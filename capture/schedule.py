@@ -60,8 +60,10 @@ def _step(k: int, base: Setting, low_gain_db: float) -> Step:
     )
 
 
-def steps_for_reference(rig: Rig) -> tuple[Step, ...]:
-    """The one step of a static reference: each camera has its own exposure."""
+def steps_for_reference(rig: Rig, at_scene: str | None = None) -> tuple[Step, ...]:
+    """The one step of a static reference: each camera has its own exposure, or both have those of a scene at k = 1."""
+    if at_scene is not None:
+        return steps_for_scene(rig, rig.scene_base(at_scene), (1,))
     return (Step(k=1, well=rig.reference.well, low=rig.reference.low),)
 
 

@@ -19,8 +19,8 @@ from exlcap.capture.emulator import EmulatedView
 from exlcap.capture.pfs import check_pfs, pfs_path
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Recorder, Shot
-from exlcap.capture.report import Report
 from exlcap.capture.reference import mark_motion
+from exlcap.capture.report import Report
 from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
 from exlcap.capture.schedule import check_limits, pairs_bytes
 from exlcap.capture.shoot import Session, View, pairing_key, shoot_step
@@ -161,7 +161,7 @@ def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, C
 def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role, PylonCamera]) -> EmulatedView | None:
     if workspace.rig.emulator is None:
         return None
-    return EmulatedView(workspace, cameras, request.scene, plan.number)
+    return EmulatedView(workspace, cameras, request.scene, plan.number, request.at_scene)
 
 
 def shoot_plan(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from exlcap.capture import emulator, session
-from exlcap.capture.request import Request
+from exlcap.capture.request import Request, plan_take
 from exlcap.capture.session import run_take
 from exlcap.capture.verify import verify_take
 from exlcap.cli import group
@@ -129,6 +130,30 @@ def test_a_reference_is_static_and_bright_in_both_cameras(lab):
     assert run_take(lab, Request(scene=None)).take.folder.name == "ref-002"
 
 
+def test_a_reference_can_be_shot_at_a_scenes_settings_with_more_frames(lab):
+    """In the light of that scene: the bright camera sees as much as at plaza, the dark one as little."""
+    report = run_take(lab, Request(None, at_scene="hall", pairs=3))
+    (step,) = report.take.header.steps
+    assert (step.well.exposure_us, step.well.gain_db) == (1000.0, 6.0)
+    assert (step.low.exposure_us, step.low.gain_db) == (1000.0, lab.rig.low.gain_db)
+    plaza = run_take(lab, Request(None, at_scene="plaza", pairs=1)).take.pairs[0]
+    assert report.take.pairs[0].well.mean_dn == pytest.approx(plaza.well.mean_dn, rel=0.02)
+    assert report.take.pairs[0].low.mean_dn - 60 == pytest.approx((plaza.low.mean_dn - 60) / 2, rel=0.1)
+    assert plan_take(lab, Request(None, at_scene="hall")).pairs_per_step == 64
+    assert plan_take(lab, Request(None)).pairs_per_step == lab.rig.reference.frames
+
+
+def test_a_reference_is_resumed_at_the_settings_it_was_begun_with(lab):
+    recorded = []
+    impatient = session.Operator(lambda: len(recorded) > 0, lambda shot, waiting: recorded.append(shot))
+    report = run_take(lab, Request(None, at_scene="hall", pairs=3), lambda pairs: nullcontext(impatient))
+    assert report.stopped and report.go_on == "exlcap shoot --reference --at-scene hall --resume"
+    for scene in (None, "plaza"):
+        with pytest.raises(Refused, match="ref-001 was shot with another rig or schedule: it was shot with --at-scene"):
+            run_take(lab, Request(None, at_scene=scene, resume=True))
+    assert len(run_take(lab, Request(None, at_scene="hall", resume=True)).take.pairs) == 3
+
+
 def test_a_reference_in_which_something_moved_is_kept_and_marked(changed_lab, monkeypatch):
     """Shot of people, as if somebody had walked through the static scene."""
     lab = changed_lab({"[emulator]": "[alignment]\nmoved_share = 0.01\n[emulator]"})
@@ -168,7 +193,9 @@ def test_the_result_tells_levels_and_rates(lab, exlcap):
     [
         ((), 2, "give either --scene NAME or --reference"),
         (("--scene", "plaza", "--reference"), 2, "give either --scene NAME or --reference"),
-        (("--reference", "--pairs", "3"), 2, "not from options"),
+        (("--reference", "--gain-db", "3"), 2, "from [reference] in rig.toml, or from --at-scene NAME"),
+        (("--scene", "x", "--at-scene", "plaza"), 2, "--at-scene goes with --reference"),
+        (("--reference", "--at-scene", "a/b"), 2, "'a/b' cannot name a scene"),
         (("--scene", "a/b"), 2, "'a/b' cannot name a scene"),
         (("--scene", ".."), 2, "'..' cannot name a scene"),
         (("--scene", "x", "--schedule", "fast"), 2, "neither a preset nor a list"),
