@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -157,7 +157,7 @@ def plain_inputs(
     return network_input(images, crops[0].figure.light, how), np.stack([matrix for _, matrix in placed])
 
 
-def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
+def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
     """The same batches, made ahead by a thread (OpenCV, NumPy and torch release the interpreter lock)."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
     stopped = threading.Event()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.console import json_option, progress, result, say
+from exlcap.console import json_option, result
 from exlcap.errors import ExlcapError
 
 PRESETS = ("modern", "official", "small")
@@ -59,6 +59,7 @@ def train_command(
     """
     share_cores()
     from exlcap.train.config import Settings
+    from exlcap.train.distributed import tell, world
     from exlcap.train.loop import train
     from exlcap.train.prepare import new_config, new_run, resumed_config, resumed_run
 
@@ -79,9 +80,8 @@ def train_command(
         config = new_config(preset_name or "modern", config_file, options)
         folder = workspace.run(run or f"{config.data}-{config.method}")
         train_data = new_run(folder, config, workspace.dataset(config.data))
-    say(f"run {folder.name}: {config.method}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs")
-    with progress(folder.name, config.optim.epochs) as step:
-        state = train(folder, config, train_data, step)
+    tell(f"run {folder.name}: {config.method}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs")
+    state = train(folder, config, train_data)
     facts = {
         "run": folder.name,
         "folder": str(folder),
@@ -93,7 +93,8 @@ def train_command(
     }
     best = "" if state.best_ap is None else f", best AP {state.best_ap:.1f} on the validation split"
     text = f"run {folder.name}: {state.epoch} epochs in {state.seconds:.0f} s{best}\n{folder / 'loss.png'}"
-    result(text, facts, as_json)
+    if world().first:
+        result(text, facts, as_json)
 
 
 def share_cores() -> None:

@@ -127,7 +127,7 @@ class MachineConfig(Record):
 
     precision: Literal["fp32", "bf16", "fp16"]
     compile: bool
-    workers: int = Field(ge=0)
+    checkpoint_minutes: float = Field(ge=0)
 
 
 class Config(Record):

@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from exlcap.console import say
+
 PATIENCE = datetime.timedelta(hours=2)
 """How long processes wait for the first one, which fills the cache and validates alone."""
 Item = TypeVar("Item")
@@ -78,9 +80,10 @@ def world() -> World:
     return World(rank, size, device)
 
 
-def is_first() -> bool:
-    """Whether this process speaks; answered without bringing the processes together."""
-    return os.environ.get("RANK", "0") == "0"
+def tell(text: str) -> None:
+    """A line for the person at the terminal, from the first process alone."""
+    if world().first:
+        say(text)
 
 
 def together(model: nn.Module, where: World) -> nn.Module:

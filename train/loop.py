@@ -6,35 +6,48 @@ was killed and resumed. `optim.minutes` gives that up, since the number of epoch
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from exlcap.errors import ExlcapError
 from exlcap.rig import Role
-from exlcap.train.batches import Batch, PairCrop, batches_per_epoch, epoch_batches
-from exlcap.train.config import Config, OptimConfig, to_toml
+from exlcap.train.batches import PairCrop, batches_per_epoch, epoch_batches, prefetched
+from exlcap.train.config import Config, to_toml
 from exlcap.train.crops import Crop
-from exlcap.train.evaluate import Scores, score_split
-from exlcap.train.losses import pose_losses
-from exlcap.train.lupi import batch_lupi
+from exlcap.train.distributed import World, average_statistics, together, world
+from exlcap.train.evaluate import Judged, score_split
+from exlcap.train.journal import Journal, Pace
+from exlcap.train.machine import keep_memory
 from exlcap.train.model import PoseNet, build_model
 from exlcap.train.pairs import Split
+from exlcap.train.postmortem import not_a_number
 from exlcap.train.predict import predict
-from exlcap.train.runs import LogRow, load_checkpoint, plot_log, read_log, save_checkpoint, write_log
+from exlcap.train.runs import load_checkpoint, save_checkpoint
+from exlcap.train.step import (
+    batch_losses,
+    learning_rate,
+    new_optimizer,
+    out_of_time,
+    training_progress,
+    update_average,
+)
 
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a run learns from: crops of pairs, and for each lighting its part of the validation split and its crops."""
+    """What a run learns from: a data set, the crops of its training pairs, and for each lighting its part of the
+    validation split with its crops. folder: of the data set.
+    """
 
+    folder: Path
     checksum: str
     train: Sequence[PairCrop]
     val: Mapping[Role, tuple[Split, Sequence[Crop]]]
@@ -42,144 +55,141 @@ class TrainData:
 
 @dataclass
 class State:
-    """What changes during training and is kept in last.pt. epoch: how many are done. seconds: spent on them."""
+    """What changes during training and is kept in last.pt.
+
+    epoch: how many are done. step: how many batches of the next one are done. sums: of their losses. seconds: spent.
+    """
 
     model: PoseNet
     average: PoseNet
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     best_ap: float | None = None
     done: bool = False
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Losses of a batch, scalars; None where the method has no such part."""
+def train(folder: Path, config: Config, data: TrainData) -> State:
+    """Train in a run's folder, from its last.pt if there is one.
 
-    total: Tensor
-    low: Tensor | None
-    well: Tensor | None
-    lupi: Tensor | None
-
-
-def train(folder: Path, config: Config, data: TrainData, report: Callable[[str], None]) -> State:
-    """Train in a run's folder, from its last.pt if there is one. `report` is called once an epoch with a remark.
-
-    Raises ExlcapError when the loss is not a number.
+    Raises ExlcapError when the loss is not a number, or when batches are too small for the processes that share them.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = new_state(config, device)
+    keep_memory()
+    where = world()
+    state = new_state(config, where.device)
     if (folder / "last.pt").exists():
         restore(state, load_checkpoint(folder / "last.pt"))
-    rows = [row for row in read_log(folder / "log.csv") if row.epoch <= state.epoch]
+    network = ready(state.model, config, where)
     steps = batches_per_epoch(len(data.train), config.optim.batch)
-    began = time.monotonic() - state.seconds
+    check_shares(len(data.train) // steps, where)
+    now = saved = where.clock()
+    began = now - state.seconds
+    pace = Pace(where.size)
 
-    while not state.done:
-        done_steps = 0
-        sums: dict[str, float] = {}
-        lr = 0.0
-        state.model.train()
-        for number, batch in enumerate(epoch_batches(data.train, config, state.epoch)):
-            step = state.epoch * steps + number
-            lr = learning_rate(training_progress(step, steps, time.monotonic() - began, config.optim), config.optim)
-            for group in state.optimizer.param_groups:
-                group["lr"] = lr
-            losses = batch_losses(state.model, to_device(batch, device), config)
-            state.optimizer.zero_grad()
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            state.optimizer.step()
-            update_average(state.average, state.model, config.optim.ema, step)
-            add_losses(sums, losses)
-            if not math.isfinite(sums["loss"]):
-                raise ExlcapError(
-                    f"the loss is not a number in epoch {state.epoch + 1}, batch {number + 1}",
-                    "lower optim.lr or lupi.weight in a config file and start a new run",
-                )
-            done_steps = number + 1
-            if out_of_time(time.monotonic() - began, config.optim):
-                break
-        state.epoch += 1
-        state.seconds = time.monotonic() - began
-        state.done = state.epoch >= config.optim.epochs or out_of_time(state.seconds, config.optim)
+    with Journal(folder, config, where.first, state.epoch, state.step, steps) as journal:
+        while not state.done:
+            state.model.train()
+            batches = prefetched(epoch_batches(data.train, config, state.epoch, where, skip=state.step))
+            with contextlib.closing(batches):
+                for batch in pace.of(batches):
+                    count = state.epoch * steps + state.step
+                    progress = training_progress(count, steps, now - began, config.optim)
+                    lr = learning_rate(progress, state.epoch, config.optim)
+                    losses = batch_losses(network, batch, config)
+                    parts = losses.parts()
+                    if not math.isfinite(parts["loss"]):
+                        raise not_a_number(folder, batch, data.train, parts, state.epoch + 1, state.step + 1)
+                    descend(state, losses.total * batch.share, lr, config.optim.clip_norm)
+                    update_average(state.average, state.model, config.optim.ema, count)
 
-        scores: dict[Role, Scores | None] = {}
-        if state.done or state.epoch % config.optim.validate_every == 0:
-            scores = validate(state.average, data, config)
-        row = log_row(state, {name: value / done_steps for name, value in sums.items()}, lr, scores)
-        rows.append(row)
-        write_log(folder / "log.csv", rows)
-        if is_best(row.val_ap, state, bool(data.val)):
-            state.best_ap = row.val_ap
-            save_checkpoint(folder / "best.pt", weights(state, config, data.checksum))
-        state.seconds = time.monotonic() - began
-        save_checkpoint(folder / "last.pt", everything(state, config, data.checksum))
-        if scores or state.done:
-            plot_log(folder / "loss.png", rows, f"{folder.name}: {config.method} on {config.data}")
-        report(remark(row))
+                    state.step += 1
+                    state.sums = {
+                        name: state.sums.get(name, 0.0) + value * batch.share for name, value in parts.items()
+                    }
+                    journal.batch(count, parts, lr, pace)
+                    now = where.clock()
+                    if out_of_time(now - began, config.optim):
+                        break
+                    if now - saved >= 60 * config.machine.checkpoint_minutes and state.step < steps:
+                        save(folder, state, config, data, where, now - began)
+                        saved = now
+
+            means = {name: value / state.step for name, value in where.mean(state.sums).items()}
+            state.epoch, state.step, state.sums = state.epoch + 1, 0, {}
+            state.done = state.epoch >= config.optim.epochs or out_of_time(now - began, config.optim)
+            average_statistics([state.model, state.average], where)
+            judged = validate(state.average, data, config) if where.first and validates(state, config) else {}
+            now = saved = where.clock()
+            state.done = state.done or (validates(state, config) and out_of_time(now - began, config.optim))
+            val_ap = journal.epoch(state.epoch, now - began, means, lr, pace, judged, data.folder)
+            if where.first and is_best(val_ap, state, bool(data.val)):
+                state.best_ap = val_ap
+                save_checkpoint(folder / "best.pt", weights(state, config, data.checksum))
+            save(folder, state, config, data, where, now - began)
+    where.wait()
     return state
 
 
 def new_state(config: Config, device: torch.device) -> State:
-    """Fresh weights from the config's seed."""
+    """Fresh weights from the config's seed. Raises ExlcapError for a number format that the device does not have."""
+    if config.machine.precision == "fp16" and device.type == "cpu":
+        raise ExlcapError("machine.precision: fp16 needs a GPU", 'use "bf16" or "fp32" on this machine')
     model = build_model(config.model, config.uses_lsbn, config.seed)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay)
-    return State(model, copy.deepcopy(model).requires_grad_(False), optimizer)
+    return State(
+        model=model,
+        average=copy.deepcopy(model).requires_grad_(False),
+        optimizer=new_optimizer(model, config.optim),
+        scaler=torch.amp.GradScaler(device.type, enabled=config.machine.precision == "fp16"),
+    )
 
 
-def batch_losses(model: PoseNet, batch: Batch, config: Config) -> Losses:
-    """Loss = pose(low) + pose(well) + weight * LUPI, whichever of them the method has; means over people."""
-    output = model(batch.images, batch.n_low)
-    per_person = pose_losses(output.levels, output.refined, batch.joints, batch.labelled, config.loss)
-    low = per_person[: batch.n_low].mean() if batch.n_low else None
-    well = per_person[batch.n_low :].mean() if batch.n_low < len(per_person) else None
-    lupi = None
-    if config.uses_lupi:
-        lupi = batch_lupi(output.features, batch.n_low, config)
-    parts = [part for part in (low, well) if part is not None]
-    if lupi is not None:
-        parts.append(config.lupi.weight * lupi)
-    return Losses(torch.stack(parts).sum(), low, well, lupi)
+def ready(model: PoseNet, config: Config, where: World) -> nn.Module:
+    """The network as it is trained: compiled if asked for, and bound to those of the other processes."""
+    network = together(model, where)
+    return torch.compile(network) if config.machine.compile else network  # type: ignore[return-value]
 
 
-def training_progress(step: int, steps_per_epoch: int, seconds: float, how: OptimConfig) -> float:
-    """How much of the training is over, 0..1: by steps or, where time is limited, by the clock if that is ahead."""
-    by_steps = step / (steps_per_epoch * how.epochs)
-    by_time = seconds / (60 * how.minutes) if how.minutes else 0.0
-    return min(1.0, max(by_steps, by_time))
+def check_shares(smallest: int, where: World) -> None:
+    """Raise ExlcapError unless every process gets somebody of the smallest batch."""
+    if smallest < where.size:
+        raise ExlcapError(
+            f"batches of {smallest} pairs cannot be shared by {where.size} processes",
+            "start fewer processes, or raise optim.batch in a config file",
+        )
 
 
-def learning_rate(progress: float, how: OptimConfig) -> float:
-    """Linear warm-up, then a cosine to zero at progress 1."""
-    if progress < how.warmup:
-        return how.lr * max(progress / how.warmup, 0.01)
-    return how.lr * 0.5 * (1 + math.cos(math.pi * (progress - how.warmup) / (1 - how.warmup)))
+def descend(state: State, loss: Tensor, lr: float, clip_norm: float) -> None:
+    """One step of the optimiser; with fp16 the loss is scaled so that small gradients survive."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    state.optimizer.zero_grad()
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    if clip_norm:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
 
 
-def out_of_time(seconds: float, how: OptimConfig) -> bool:
-    """Whether the time limit is reached; looked at after every batch, since an epoch may outlast it."""
-    return how.minutes is not None and seconds >= 60 * how.minutes
+def validates(state: State, config: Config) -> bool:
+    """Whether the epoch that has just ended is followed by validation or by pictures, which need it."""
+    how = config.optim
+    pictures = how.pictures_every > 0 and state.epoch % how.pictures_every == 0
+    return state.done or pictures or state.epoch % how.validate_every == 0
 
 
-@torch.no_grad()
-def update_average(average: PoseNet, model: PoseNet, decay: float, step: int) -> None:
-    """Exponential moving average of weights and BatchNorm statistics; young averages forget faster."""
-    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
-        else:
-            old.copy_(new)
-
-
-def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Role, Scores | None]:
-    """Scores on the validation split by lighting, without flip test."""
-    return {
-        light: score_split(split, predict(model, crops, config, "none"))
-        for light, (split, crops) in data.val.items()
-    }
+def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Role, Judged]:
+    """Predictions and scores on the validation split by lighting, without flip test."""
+    judged: dict[Role, Judged] = {}
+    for light, (split, crops) in data.val.items():
+        predictions = predict(model, crops, config, "none")
+        if scores := score_split(split, predictions):
+            judged[light] = Judged(split, split.figures, predictions, scores)
+    return judged
 
 
 def is_best(val_ap: float | None, state: State, validates: bool) -> bool:
@@ -189,36 +199,12 @@ def is_best(val_ap: float | None, state: State, validates: bool) -> bool:
     return val_ap is not None and (state.best_ap is None or val_ap > state.best_ap)
 
 
-def add_losses(sums: dict[str, float], losses: Losses) -> None:
-    """Add a batch to the epoch's sums."""
-    for name, value in (
-        ("loss", losses.total), ("loss_low", losses.low), ("loss_well", losses.well), ("loss_lupi", losses.lupi),
-    ):  # fmt: skip
-        if value is not None:
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-
-
-def log_row(state: State, means: dict[str, float], lr: float, scores: dict[Role, Scores | None]) -> LogRow:
-    """The epoch's row; `val_ap` is the mean over the lightings that were validated."""
-    aps = {light: found.ap for light, found in scores.items() if found is not None}
-    return LogRow(
-        epoch=state.epoch,
-        seconds=state.seconds,
-        loss=means["loss"],
-        loss_low=means.get("loss_low"),
-        loss_well=means.get("loss_well"),
-        loss_lupi=means.get("loss_lupi"),
-        lr=lr,
-        val_ap=sum(aps.values()) / len(aps) if aps else None,
-        val_ap_low=aps.get("low"),
-        val_ap_well=aps.get("well"),
-    )
-
-
-def remark(row: LogRow) -> str:
-    """One epoch in a few words."""
-    text = f"epoch {row.epoch}, {row.seconds:.0f} s, loss {row.loss:.3f}"
-    return text if row.val_ap is None else f"{text}, val AP {row.val_ap:.1f}"
+def save(folder: Path, state: State, config: Config, data: TrainData, where: World, seconds: float) -> None:
+    """Write last.pt. All processes must come here together."""
+    state.seconds, state.sums = seconds, where.mean(state.sums)
+    average_statistics([state.model, state.average], where)
+    if where.first:
+        save_checkpoint(folder / "last.pt", everything(state, config, data.checksum))
 
 
 def weights(state: State, config: Config, checksum: str) -> dict[str, Any]:
@@ -238,12 +224,15 @@ def everything(state: State, config: Config, checksum: str) -> dict[str, Any]:
         "config": to_toml(config),
         "data_checksum": checksum,
         "epoch": state.epoch,
+        "step": state.step,
+        "sums": state.sums,
         "seconds": state.seconds,
         "best_ap": state.best_ap,
         "done": state.done,
         "model": state.model.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
     }
 
 
@@ -252,10 +241,6 @@ def restore(state: State, saved: dict[str, Any]) -> None:
     state.model.load_state_dict(saved["model"])
     state.average.load_state_dict(saved["average"])
     state.optimizer.load_state_dict(saved["optimizer"])
-    state.epoch, state.seconds = saved["epoch"], saved["seconds"]
-    state.best_ap, state.done = saved["best_ap"], saved["done"]
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch where the network is."""
-    return Batch(batch.images.to(device), batch.n_low, batch.joints.to(device), batch.labelled.to(device))
+    state.scaler.load_state_dict(saved["scaler"])
+    state.epoch, state.step, state.sums = saved["epoch"], saved["step"], saved["sums"]
+    state.seconds, state.best_ap, state.done = saved["seconds"], saved["best_ap"], saved["done"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exlcap.console import say
 from exlcap.errors import ExlcapError
 from exlcap.records import parse
 from exlcap.rig import ROLES, Role
 from exlcap.train.batches import PairCrop
+from exlcap.train.cache import cached_crops
 from exlcap.train.config import Config, Settings, config_from_toml, differences, merged, preset, read_toml
-from exlcap.train.crops import Crop, crop_people
+from exlcap.train.crops import Crop
+from exlcap.train.distributed import tell, world
 from exlcap.train.loop import TrainData
 from exlcap.train.pairs import REBUILD, Split, check_dataset, data_checksum, one_light, read_split
 from exlcap.train.runs import load_checkpoint, start_run
@@ -19,25 +20,36 @@ COMMENTS = "the presets in train/presets say what each setting means"
 
 
 def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
-    """Read the data, then make the run's folder. Raises ExlcapError when the folder exists or the data are no good."""
-    if folder.exists():
-        raise ExlcapError(
-            f"a run named {folder.name} exists already", "choose another --run NAME, or go on with it: --resume"
-        )
-    data = read_data(data_folder, config)
-    start_run(folder, config, data.checksum)
-    return data
+    """Read the data, then make the run's folder. Raises ExlcapError when the folder exists or the data are no good.
+
+    Of several processes the first does so, and the others read when it is done.
+    """
+    where = world()
+    if where.first:
+        if folder.exists():
+            raise ExlcapError(
+                f"a run named {folder.name} exists already", "choose another --run NAME, or go on with it: --resume"
+            )
+        data = read_data(data_folder, config)
+        start_run(folder, config, data.checksum)
+    where.wait()
+    return data if where.first else read_data(data_folder, config)
 
 
 def resumed_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
     """Read the data of a run that goes on. Raises ExlcapError when they have changed since."""
-    data = read_data(data_folder, config)
-    if (folder / "last.pt").exists() and load_checkpoint(folder / "last.pt")["data_checksum"] != data.checksum:
+    check_dataset(data_folder)
+    last = folder / "last.pt"
+    if last.exists() and load_checkpoint(last)["data_checksum"] != data_checksum(data_folder):
         raise ExlcapError(
             f"the data set {config.data} has changed since the run {folder.name} began",
             "bring the old data set back, or start a new run with another --run NAME",
         )
-    return data
+    where = world()
+    if where.first:
+        data = read_data(data_folder, config)
+    where.wait()
+    return data if where.first else read_data(data_folder, config)
 
 
 def new_config(preset_name: str, config_file: Path | None, options: Settings) -> Config:
@@ -88,27 +100,27 @@ def read_data(folder: Path, config: Config) -> TrainData:
             f"{folder / 'annotations' / 'train.json'} holds no person that both images of a pair show", REBUILD
         )
     if train.unpaired:
-        say(f"{train.unpaired} people that only one image of their pair shows take no part")
-    size = (config.model.height, config.model.width)
-    low = crop_people(folder, [pair.low for pair in train.pairs], size, config.input)
-    well = crop_people(folder, [pair.well for pair in train.pairs], size, config.input)
+        tell(f"{train.unpaired} people that only one image of their pair shows take no part")
+    people = [figure for pair in train.pairs for figure in (pair.low, pair.well)]
+    crops = cached_crops(folder, "train", checksum, people, config.size, config.input)
     return TrainData(
+        folder=folder,
         checksum=checksum,
-        train=[PairCrop(a, b) for a, b in zip(low, well, strict=True)],
-        val=_validation(folder, config),
+        train=[PairCrop(low, well) for low, well in zip(crops[::2], crops[1::2], strict=True)],
+        val=_validation(folder, checksum, config),
     )
 
 
-def _validation(folder: Path, config: Config) -> dict[Role, tuple[Split, list[Crop]]]:
+def _validation(folder: Path, checksum: str, config: Config) -> dict[Role, tuple[Split, list[Crop]]]:
     """The validation images of the lightings the method trains on, with their crops."""
     split = read_split(folder, "val")
     if split is None or not split.figures:
-        say("the data set has no validation split: the last weights will be taken for the best")
+        tell("the data set has no validation split: the last weights will be taken for the best")
         return {}
-    size = (config.model.height, config.model.width)
+    crops = cached_crops(folder, "val", checksum, split.figures, config.size, config.input)
     parts = {role: one_light(split, role) for role in ROLES if config.lights in ("both", role)}
     return {
-        role: (part, crop_people(folder, part.figures, size, config.input))
+        role: (part, [crop for crop in crops if crop.figure.light == role])
         for role, part in parts.items()
         if part.figures
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from exlcap import __version__
 from exlcap.errors import ExlcapError
 from exlcap.files import write_atomic, write_json
 from exlcap.train.config import Config, to_toml
+from exlcap.train.distributed import world
 
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "pydantic")
@@ -25,7 +27,10 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "pydantic
 
 @dataclass(frozen=True)
 class LogRow:
-    """One epoch. Losses are means over people; a value that does not exist is None. seconds: since training began."""
+    """One epoch. Losses are means over people; a value that does not exist is None. seconds: since training began.
+
+    images_per_s and data_wait (the part of the time spent waiting for data, 0..1) are of this epoch alone.
+    """
 
     epoch: int
     seconds: float
@@ -37,6 +42,8 @@ class LogRow:
     val_ap: float | None
     val_ap_low: float | None
     val_ap_well: float | None
+    images_per_s: float
+    data_wait: float
 
 
 def start_run(folder: Path, config: Config, data_checksum: str) -> None:
@@ -56,6 +63,8 @@ def environment(config: Config, data_checksum: str) -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
+        "processes": world().size,
+        "command": sys.argv,
         "seed": config.seed,
         "data": config.data,
         "data_checksum": data_checksum,

@@ -28,7 +28,8 @@ class Losses:
     def parts(self) -> dict[str, float]:
         """Those that there are, by the name they have in log.csv."""
         named = {"loss": self.total, "loss_low": self.low, "loss_well": self.well, "loss_lupi": self.lupi}
-        return {name: float(value.detach()) for name, value in named.items() if value is not None}
+        found = {name: value.detach() for name, value in named.items() if value is not None}
+        return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
 
 
 def batch_losses(model: nn.Module, batch: Batch, config: Config) -> Losses:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import torch
 
 from exlcap.errors import ExlcapError
 from exlcap.train import loop
-from exlcap.train.config import Config, OptimConfig, preset
-from exlcap.train.loop import State, TrainData, learning_rate, train, training_progress
+from exlcap.train.batches import batches_per_epoch, epoch_batches
+from exlcap.train.config import Config
+from exlcap.train.distributed import World
+from exlcap.train.journal import Journal
+from exlcap.train.loop import State, TrainData, train
 from exlcap.train.prepare import new_config, new_run, read_data
 from exlcap.train.runs import load_checkpoint, read_log
 
@@ -39,11 +43,15 @@ def data(data_folder: Path, config: Config) -> TrainData:
 
 def run_in(folder: Path, config: Config, data: TrainData) -> State:
     folder.mkdir(exist_ok=True)
-    return train(folder, config, data, report=lambda remark: None)
+    return train(folder, config, data)
 
 
 def optim(config: Config, **changes: object) -> Config:
     return config.model_copy(update={"optim": config.optim.model_copy(update=changes)})
+
+
+def machine(config: Config, **changes: object) -> Config:
+    return config.model_copy(update={"machine": config.machine.model_copy(update=changes)})
 
 
 def assert_same(a: Any, b: Any, where: str = "") -> None:
@@ -65,7 +73,7 @@ from exlcap.train import loop
 from exlcap.train.prepare import new_config, new_run
 torch.set_num_threads(1)
 root, config_file, at_batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-config = new_config("small", config_file, {"data": "sticks"})
+config = new_config("small", config_file, {"data": "sticks", "machine": {"checkpoint_minutes": float(sys.argv[4])}})
 whole, seen = loop.batch_losses, 0
 def batch_losses(*args):
     global seen
@@ -75,19 +83,27 @@ def batch_losses(*args):
     return whole(*args)
 loop.batch_losses = batch_losses
 data = new_run(root / "killed", config, root / "datasets" / "sticks")
-loop.train(root / "killed", config, data, print)
+loop.train(root / "killed", config, data)
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_run_killed_with_kill_9_resumes_to_the_same_bits_as_one_that_was_not(
-    tmp_path: Path, tiny_toml: Path, config: Config, data: TrainData
-) -> None:
-    """Killed in the middle of the second of two epochs."""
-    script = [sys.executable, "-c", KILLED, str(tmp_path), str(tiny_toml), "4"]
-    killed = subprocess.run(script, capture_output=True, check=False)
+def kill(root: Path, config_file: Path, at_batch: int, checkpoint_minutes: float) -> None:
+    """Train in another process that ends with kill -9 at a batch, counted from 1."""
+    script = [sys.executable, "-c", KILLED, root, config_file, at_batch, checkpoint_minutes]
+    killed = subprocess.run([str(part) for part in script], capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert load_checkpoint(tmp_path / "killed" / "last.pt")["epoch"] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("minutes, done", [(0.0, 1), (10.0, 0)], ids=["each batch", "each epoch"])
+def test_a_run_killed_with_kill_9_resumes_to_the_same_bits_as_one_that_was_not(
+    tmp_path: Path, tiny_toml: Path, config: Config, data: TrainData, minutes: float, done: int
+) -> None:
+    """Killed in the middle of the second of two epochs; it goes on there, or where its last checkpoint is."""
+    kill(tmp_path, tiny_toml, at_batch=4, checkpoint_minutes=minutes)
+    config = machine(config, checkpoint_minutes=minutes)
+    last = load_checkpoint(tmp_path / "killed" / "last.pt")
+    assert (last["epoch"], last["step"]) == (1, done) and batches_per_epoch(len(data.train), 4) == 2
     run_in(tmp_path / "killed", config, data)
     run_in(tmp_path / "straight", config, data)
     for name in ("last.pt", "best.pt"):
@@ -103,9 +119,8 @@ def test_a_run_killed_with_kill_9_resumes_to_the_same_bits_as_one_that_was_not(
 def test_a_run_killed_before_its_first_checkpoint_starts_again_on_resume(
     tmp_path: Path, tiny_toml: Path, config: Config, data: TrainData
 ) -> None:
-    script = [sys.executable, "-c", KILLED, str(tmp_path), str(tiny_toml), "1"]
-    assert subprocess.run(script, capture_output=True, check=False).returncode == -signal.SIGKILL
-    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["config.toml", "environment.json"]
+    kill(tmp_path, tiny_toml, at_batch=1, checkpoint_minutes=10)
+    assert not (tmp_path / "killed" / "last.pt").exists()
     assert run_in(tmp_path / "killed", optim(config, epochs=1), data).epoch == 1
 
 
@@ -141,8 +156,6 @@ def test_a_method_s_loss_is_the_sum_of_its_parts(
 
 def test_only_the_low_light_side_of_a_plain_network_learns_from_lupi(config: Config, data: TrainData) -> None:
     """With LSBN, the well-lit BatchNorm must not move by the Gram loss alone."""
-    from exlcap.train.batches import epoch_batches
-
     state = loop.new_state(config, torch.device("cpu"))
     batch = next(epoch_batches(data.train, config, 0))
     losses = loop.batch_losses(state.model, batch, config)
@@ -160,10 +173,13 @@ def test_the_run_folder_holds_log_curve_and_checkpoints_with_config_and_checksum
     data = new_run(folder, config, data_folder)
     run_in(folder, config, data)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "best.pt", "config.toml", "environment.json", "last.pt", "log.csv", "loss.png"
+        "best.pt", "config.toml", "environment.json", "last.pt", "log.csv", "loss.png", "samples", "tensorboard"
     ]  # fmt: skip
     header = (folder / "log.csv").read_text().splitlines()[0]
-    assert header == "epoch,seconds,loss,loss_low,loss_well,loss_lupi,lr,val_ap,val_ap_low,val_ap_well"
+    assert (
+        header
+        == "epoch,seconds,loss,loss_low,loss_well,loss_lupi,lr,val_ap,val_ap_low,val_ap_well,images_per_s,data_wait"
+    )
     for name in ("best.pt", "last.pt"):
         saved = torch.load(folder / name, weights_only=True)
         assert saved["config"] == (folder / "config.toml").read_text()
@@ -175,12 +191,7 @@ def test_best_are_the_weights_of_the_highest_validation_ap(
     tmp_path: Path, config: Config, data: TrainData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aps = iter([10.0, 30.0, 20.0])
-    row = loop.log_row
-
-    def fixed(*args: Any) -> Any:
-        return loop.LogRow(**{**vars(row(*args)), "val_ap": next(aps)})
-
-    monkeypatch.setattr(loop, "log_row", fixed)
+    monkeypatch.setattr(Journal, "epoch", lambda *args: next(aps))
     run_in(tmp_path / "run", optim(config, epochs=3), data)
     best = load_checkpoint(tmp_path / "run" / "best.pt")
     assert (best["epoch"], best["val_ap"]) == (2, 30.0)
@@ -189,7 +200,7 @@ def test_best_are_the_weights_of_the_highest_validation_ap(
 def test_without_a_validation_split_the_last_weights_are_the_best(
     tmp_path: Path, config: Config, data: TrainData
 ) -> None:
-    run_in(tmp_path / "run", config, TrainData(data.checksum, data.train, {}))
+    run_in(tmp_path / "run", config, replace(data, val={}))
     best, last = (load_checkpoint(tmp_path / "run" / name) for name in ("best.pt", "last.pt"))
     assert best["epoch"] == 2 and best["val_ap"] is None
     assert_same(best["model"], last["average"])
@@ -212,55 +223,16 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path, config: Config, data: Tra
 def test_time_ends_training_even_within_an_epoch(
     tmp_path: Path, config: Config, data: TrainData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            Clock.now += 1.0
-            return Clock.now
-
-    monkeypatch.setattr(loop, "time", Clock())
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(World, "clock", lambda self: float(next(seconds)))
     config = optim(config, epochs=50, minutes=1.0, validate_every=50)
     state = run_in(tmp_path / "run", config, data)
     rows = read_log(tmp_path / "run" / "log.csv")
     assert 2 < state.epoch < 50
     epoch_seconds = rows[1].seconds - rows[0].seconds
-    assert rows[-2].seconds < 60 <= rows[-1].seconds < 60 + epoch_seconds
+    assert rows[-2].seconds <= 60 <= rows[-1].seconds < 60 + epoch_seconds
     assert rows[-1].loss == pytest.approx(rows[-2].loss, rel=0.5)  # a mean over the batches there were
     assert rows[-1].lr < 0.1 * config.optim.lr
-
-
-def schedule(**changes: object) -> OptimConfig:
-    values = {**preset("small")["optim"], "batch": 4, "epochs": 10, "lr": 1.0, "warmup": 0.2, "milestones": ()}
-    return OptimConfig(**{**values, **changes})
-
-
-def test_the_learning_rate_warms_up_and_falls_as_a_cosine_to_zero() -> None:
-    how = schedule()
-    assert learning_rate(0.1, how) == pytest.approx(0.5)
-    assert learning_rate(0.2, how) == pytest.approx(1.0)
-    assert learning_rate(0.6, how) == pytest.approx(0.5)
-    assert learning_rate(1.0, how) == pytest.approx(0.0)
-    assert 0 < learning_rate(0.0, how) < 0.05
-
-
-def test_progress_is_by_steps_or_by_the_clock_whichever_is_ahead() -> None:
-    assert training_progress(step=25, steps_per_epoch=5, seconds=1e6, how=schedule()) == 0.5
-    timed = schedule(minutes=1.0)
-    assert training_progress(step=25, steps_per_epoch=5, seconds=15.0, how=timed) == 0.5
-    assert training_progress(step=25, steps_per_epoch=5, seconds=45.0, how=timed) == 0.75
-    assert training_progress(step=25, steps_per_epoch=5, seconds=99.0, how=timed) == 1.0
-
-
-def test_averaged_weights_follow_their_definition(config: Config) -> None:
-    state = loop.new_state(config, torch.device("cpu"))
-    before = state.average.backbone.conv1.weight.clone()
-    with torch.no_grad():
-        state.model.backbone.conv1.weight += 1.0
-    loop.update_average(state.average, state.model, decay=0.9, step=10**6)
-    torch.testing.assert_close(state.average.backbone.conv1.weight, before + 0.1)
-    loop.update_average(state.average, state.model, decay=0.0, step=0)
-    assert torch.equal(state.average.backbone.conv1.weight, state.model.backbone.conv1.weight)
 
 
 @pytest.mark.slow
