@@ -138,8 +138,8 @@ def spoken(name: str) -> Progress:
     return step
 
 
-def extract_member(archive: Path, member: str, target: Path) -> None:
-    """Take the one file called `member` (in whatever folder of it) out of a zip and put it at `target`, atomically.
+def read_member(archive: Path, member: str) -> bytes:
+    """The one file called `member`, in whatever folder of a zip. Nothing is unpacked, so nothing can land elsewhere.
 
     Raises ExlcapError when the zip is damaged, or holds no or several such files.
     """
@@ -151,7 +151,7 @@ def extract_member(archive: Path, member: str, target: Path) -> None:
                 raise ExlcapError(f"{archive} holds {len(found)} files called {member!r}", f"it holds {names}")
             if found[0].file_size > MAX_BYTES:
                 raise ExlcapError(f"{archive}: {member} is {found[0].file_size / 1e9:.1f} GB", "this is no such file")
-            write_atomic(target, opened.read(found[0]))
+            return opened.read(found[0])
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise ExlcapError(f"{archive} is not a whole zip file ({error})", "delete it and download it again") from None
 

@@ -23,6 +23,7 @@ FORMAT = 1
 Keypoints = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 Review = Literal["undecided", "accepted", "edited", "rejected"]
+Decision = Literal["undecided", "accepted", "rejected"]
 REVIEWS: tuple[Review, ...] = ("undecided", "accepted", "edited", "rejected")
 RESTORE = "restore the file from a copy, or run `exlcap annotate` again"
 
@@ -33,7 +34,8 @@ class Person:
 
     keypoints: float64 (14, 3) of x, y, flag. scores: float64 (14,), 0..1, or None for hand labels. box: x, y, width,
     height. origin: where the label came from ("hand: labels.json", "carried"). before: keypoints before the first
-    edit in review, None where nobody edited them.
+    edit in review, None where nobody edited them. spread_px: float64 (14,), how far the opinions of networks on a joint
+    lie from its place, root mean square, in pixels of the bright frame; None for hand labels.
     """
 
     id: str
@@ -44,13 +46,15 @@ class Person:
     review: Review = "undecided"
     iscrowd: bool = False
     before: Keypoints | None = None
+    spread_px: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         check_keypoints(self.keypoints)
         if self.before is not None:
             check_keypoints(self.before)
-        if self.scores is not None and self.scores.shape != (N_JOINTS,):
-            raise ValueError(f"scores: expected shape ({N_JOINTS},), got {self.scores.shape}")
+        for name, values in (("scores", self.scores), ("spread_px", self.spread_px)):
+            if values is not None and values.shape != (N_JOINTS,):
+                raise ValueError(f"{name}: expected shape ({N_JOINTS},), got {values.shape}")
         if len(self.box) != 4 or not all(math.isfinite(v) for v in self.box) or self.box[2] < 0 or self.box[3] < 0:
             raise ValueError(f"box: expected finite x, y, width >= 0, height >= 0, got {self.box}")
         if self.review not in REVIEWS:
@@ -72,12 +76,14 @@ class Person:
             "review": self.review,
             "iscrowd": self.iscrowd,
             "before": None if self.before is None else self.before.ravel().tolist(),
+            **({} if self.spread_px is None else {"spread_px": self.spread_px.tolist()}),
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Person:
         """Inverse of `to_json`. Raises KeyError, TypeError or ValueError on bad content."""
-        scores, before = data["scores"], data.get("before")  # takes labelled before there was a review have no "before"
+        # takes labelled before there was a review have no "before", hand labels no "spread_px"
+        scores, before, spread = data["scores"], data.get("before"), data.get("spread_px")
         return Person(
             id=str(data["id"]),
             keypoints=np.array(data["keypoints"], np.float64).reshape(-1, 3),
@@ -87,6 +93,7 @@ class Person:
             review=data["review"],
             iscrowd=bool(data["iscrowd"]),
             before=None if before is None else np.array(before, np.float64).reshape(-1, 3),
+            spread_px=None if spread is None else np.array(spread, np.float64),
         )
 
 
@@ -96,6 +103,14 @@ class PairLabels:
 
     well: tuple[Person, ...] = ()
     low: tuple[Person, ...] = ()
+
+
+def decision(people: Sequence[Person]) -> Decision:
+    """Decision on a pair: undecided while anybody in it is, and when nobody is; rejected when everybody is."""
+    reviews = {person.review for person in people}
+    if "undecided" in reviews or not reviews:
+        return "undecided"
+    return "rejected" if reviews == {"rejected"} else "accepted"
 
 
 @dataclass(frozen=True)
@@ -267,6 +282,7 @@ def _joint_order(categories: list[Mapping[str, Any]], path: Path) -> tuple[str, 
 
 __all__ = [
     "COCO_CATEGORY",
+    "Decision",
     "Keypoints",
     "LabelledImage",
     "PairLabels",
@@ -276,6 +292,7 @@ __all__ = [
     "as_box",
     "check_keypoints",
     "coco_annotation",
+    "decision",
     "inside",
     "read_coco",
     "read_labels",

@@ -140,7 +140,6 @@ class Onestage(Record):
 
     boxes: Output = 0
     keypoints: Output = 1
-    nms_iou: float = Field(default=0.6, gt=0, le=1)
 
 
 class Derived(Record):

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import exlcap.downloads as downloads
-from exlcap.downloads import extract_member, fetch, recorded_sha256
+from exlcap.downloads import fetch, read_member, recorded_sha256
 from exlcap.errors import ExlcapError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MB
@@ -224,24 +224,23 @@ def test_two_downloads_at_once_give_one_whole_file(server, tmp_path):
     assert server.asked == [None]
 
 
-def test_a_member_of_a_zip_is_found_in_its_folder_and_cannot_leave_its_place(tmp_path):
+def test_a_member_of_a_zip_is_found_in_whatever_folder(tmp_path):
     archive = tmp_path / "net.zip"
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("../../2023/rtmpose/end2end.onnx", CONTENT)
         made.writestr("2023/rtmpose/deploy.json", "{}")
-    extract_member(archive, "end2end.onnx", tmp_path / "out" / "net.onnx")
-    assert (tmp_path / "out" / "net.onnx").read_bytes() == CONTENT
-    assert {entry.name for entry in tmp_path.iterdir()} == {"net.zip", "out"}
-    with pytest.raises(ExlcapError, match=r"0 files called .model\.onnx") as caught:
-        extract_member(archive, "model.onnx", tmp_path / "x")
+    assert read_member(archive, "end2end.onnx") == CONTENT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["net.zip"]
+    with pytest.raises(ExlcapError, match=r"0 files called 'model\.onnx'") as caught:
+        read_member(archive, "model.onnx")
     assert "end2end.onnx" in caught.value.hint
 
 
-def test_a_zip_that_is_cut_off_is_told(tmp_path):
+@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: data[:500] + b"xxxx" + data[504:]])
+def test_a_damaged_zip_is_told(tmp_path, damage):
     archive = tmp_path / "net.zip"
     with zipfile.ZipFile(archive, "w") as made:
         made.writestr("a/end2end.onnx", CONTENT)
-    archive.write_bytes(archive.read_bytes()[:-100])
+    archive.write_bytes(damage(archive.read_bytes()))
     with pytest.raises(ExlcapError, match="not a whole zip"):
-        extract_member(archive, "end2end.onnx", tmp_path / "x.onnx")
-    assert not (tmp_path / "x.onnx").exists()
+        read_member(archive, "end2end.onnx")

@@ -42,7 +42,8 @@ def same(a, b):
 def test_labels_come_back_from_disk_to_the_bit(tmp_path_factory, xy, flags):
     path = tmp_path_factory.mktemp("labels") / "take-001.json"
     before = np.column_stack([xy[::-1], flags])
-    one = person(np.column_stack([xy, flags]), scores=np.linspace(0, 1, 14), review="edited", before=before)
+    scores, spread = np.linspace(0, 1, 14), np.linspace(0, 9, 14)
+    one = person(np.column_stack([xy, flags]), scores=scores, review="edited", before=before, spread_px=spread)
     write_labels(path, TakeLabels("plaza", 1, "align-001", {"plaza-t001-k01-000002": PairLabels((one,), (one,))}))
     back = read_labels(path)
     pair = back.pairs["plaza-t001-k01-000002"]
@@ -50,6 +51,7 @@ def test_labels_come_back_from_disk_to_the_bit(tmp_path_factory, xy, flags):
     assert same(pair.well[0], one)
     assert same(pair.low[0], one)
     assert np.array_equal(pair.well[0].scores, one.scores)
+    assert np.array_equal(pair.well[0].spread_px, one.spread_px)
     assert np.array_equal(pair.well[0].before, before)
 
 
@@ -143,6 +145,7 @@ def test_a_damaged_label_file_names_the_place(tmp_path, old, new, message):
         ({"keypoints": np.zeros((17, 3))}, r"expected shape \(14, 3\), got \(17, 3\)"),
         ({"keypoints": np.full((14, 3), np.nan)}, "finite"),
         ({"scores": np.zeros(3)}, r"expected shape \(14,\)"),
+        ({"spread_px": np.zeros(3)}, r"spread_px: expected shape \(14,\)"),
         ({"box": (0, 0, float("inf"), 1)}, "box"),
         ({"review": "maybe"}, "review"),
         ({"before": np.zeros((3, 3))}, r"expected shape \(14, 3\), got \(3, 3\)"),
