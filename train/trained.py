@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from exlcap.errors import ExlcapError
 from exlcap.joints import N_JOINTS
 from exlcap.train.config import Config, config_from_toml
 from exlcap.train.crops import by_image, crop_people
@@ -36,7 +37,12 @@ def load_best(folder: Path) -> Trained:
     saved = load_checkpoint(folder / "best.pt")
     config = config_from_toml(saved["config"], folder / "best.pt")
     model = PoseNet(config.model, config.uses_lsbn)
-    model.load_state_dict(saved["model"])
+    try:
+        model.load_state_dict(saved["model"])
+    except RuntimeError:  # torch lists every name
+        raise ExlcapError(
+            f"{folder / 'best.pt'}: its weights do not fit the network of this version of exlcap", "train again"
+        ) from None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trained(model.eval(), config, int(saved["epoch"]), str(saved["data_checksum"]))

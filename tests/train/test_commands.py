@@ -58,19 +58,42 @@ def test_train_then_eval_gives_a_table_of_every_split_and_pictures(lab: Path, ex
     assert code == 0 and out.strip() == (folder / "table.txt").read_text().strip()
     table = json.loads((folder / "table.json").read_text())
     assert table["missing"] == [] and all(0 <= s["ap"] <= 100 for s in table["splits"].values())
-    assert table["splits"]["LL-A"]["images"] == 3 and table["flip"] is True
-    assert (folder / "table.md").read_text().startswith("| AP@.5:.95 | source | LL-N | LL-H | LL-E | LL-A | WL |")
+    assert table["splits"]["LL-A"]["images"] == 3 and (table["flip"], table["boxes"]) == ("mirror", "ground truth")
+    assert (folder / "table.md").read_text().startswith("|  | | LL-N | LL-H | LL-E | LL-A | WL |")
     assert (folder / "predictions.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_paper_s_rows_stand_beside_and_are_marked_as_not_comparable(exlcap: Run, trained: None) -> None:
     _, out, _ = exlcap("eval", "--run", "first")
     lines = out.splitlines()
-    (own,) = [line for line in lines if "this run" in line]
-    assert own.startswith("first")
+    assert lines[1].split()[:2] == ["first", "AP"]
     (ours,) = [line for line in lines if line.startswith("ExLPose (ours)")]
-    assert ours.split()[-6:] == ["paper", "42.3", "34.0", "18.6", "32.7", "68.5"]
-    assert "not comparable" in out
+    assert ours.split()[-7:] == ["Table", "2", "42.3", "34.0", "18.6", "32.7", "68.5"]
+    assert "not comparable" in out and "real ExLPose" in out
+
+
+def test_detections_and_other_flip_tests_have_tables_of_their_own(
+    lab: Path, exlcap: Run, trained: None, tmp_path: Path
+) -> None:
+    annotations = json.loads((lab / "datasets" / "sticks" / "annotations" / "test_WL.json").read_text())["annotations"]
+    entries = [{"image_id": a["image_id"], "category_id": 1, "bbox": a["bbox"], "score": 0.5} for a in annotations]
+    (tmp_path / "wl.json").write_text(json.dumps(entries))
+    code, out, _ = exlcap("eval", "--run", "first", "--detections", f"WL={tmp_path / 'wl.json'}", "--official-flip")
+    assert code == 0 and "Table 6" in out and "Table 2 " not in out.split("\n\n")[0]
+    assert "no detections given for: LL-N, LL-H, LL-E, LL-A" in out and "broken: to compare only" in out
+    run = lab / "runs" / "first"
+    assert (run / "table-detected-official-flip.json").exists() and not (run / "table.json").exists()
+    code, _, err = exlcap("eval", "--run", "first", "--official-flip", "--no-flip")
+    assert code == 2 and "exclude each other" in err
+
+
+def test_weights_of_another_network_are_told(lab: Path, exlcap: Run, trained: None) -> None:
+    path = lab / "runs" / "first" / "best.pt"
+    saved = torch.load(path, weights_only=True)
+    saved["model"].popitem()
+    torch.save(saved, path)
+    code, _, err = exlcap("eval", "--run", "first")
+    assert code == 2 and "do not fit the network" in err and len(err.splitlines()) == 2
 
 
 def test_missing_and_empty_splits_are_named_and_have_no_number(lab: Path, exlcap: Run, trained: None) -> None:
@@ -79,9 +102,8 @@ def test_missing_and_empty_splits_are_named_and_have_no_number(lab: Path, exlcap
     (annotations / "test_WL.json").write_text('{"images": [], "annotations": [], "categories": []}')
     code, out, _ = exlcap("eval", "--run", "first")
     assert code == 0 and "no people in: LL-E, WL" in out
-    (own,) = [line for line in out.splitlines() if "this run" in line]
-    cells = own.split()
-    assert cells[5] == "-" and cells[7] == "-" and cells[6] != "-"
+    cells = out.splitlines()[1].split()[2:]
+    assert cells[2] == "-" and cells[4] == "-" and cells[3] != "-"
     table = json.loads((lab / "runs" / "first" / "table.json").read_text())
     assert table["missing"] == ["LL-E", "WL"] and table["splits"]["WL"] is None
 
@@ -98,8 +120,8 @@ def test_another_data_set_s_table_is_named_after_it(
 ) -> None:
     write_stick_figures(lab, name="other", train=1, val=0, test=1, seed=1)
     code, out, _ = exlcap("eval", "--run", "first", "--data", "other", "--no-flip", "--json")
-    assert code == 0 and json.loads(out)["data"] == "other" and json.loads(out)["flip"] is False
-    assert (lab / "runs" / "first" / "table-other.json").exists()
+    assert code == 0 and json.loads(out)["data"] == "other" and json.loads(out)["flip"] == "none"
+    assert (lab / "runs" / "first" / "table-other-no-flip.json").exists()
     assert not (lab / "runs" / "first" / "table.json").exists()
 
 

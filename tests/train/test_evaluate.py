@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exlcap.joints import FLIP_INDICES, OKS_SIGMAS
+from exlcap.joints import FLIP_INDICES, JOINTS, OKS_SIGMAS
 from exlcap.train import predict as predict_module
 from exlcap.train.batches import plain_inputs
 from exlcap.train.config import Config
 from exlcap.train.crops import Crop, crop_people
-from exlcap.train.evaluate import Scores, score_split
+from exlcap.train.evaluate import Scores, oks, score_split
 from exlcap.train.heatmaps import targets, to_map
 from exlcap.train.model import Output
 from exlcap.train.pairs import Split, read_split
-from exlcap.train.predict import Predictions, predict
+from exlcap.train.predict import OFFICIAL_PAIRS, Predictions, heatmaps, predict, unmirrored
 from exlcap.train.prepare import new_config
 
 
@@ -63,6 +63,16 @@ def test_ap_follows_oks_with_our_sigmas_and_areas(split: Split) -> None:
         joints[i, :, 0] += np.sqrt(-np.log(0.72) * 2 * area * (2 * np.array(OKS_SIGMAS)) ** 2)
     found = scored(split, joints)
     assert found.ap == pytest.approx(50) and found.ap50 == pytest.approx(100) and found.ap75 == 0
+    assert oks(joints[0], split.figures[0].keypoints, split.figures[0].box) == pytest.approx(0.72)
+
+
+def test_the_judge_trusts_neither_area_nor_count_nor_id_of_an_annotation(split: Split) -> None:
+    """The published files have no `area`, wrong `num_keypoints`, and an id 0, which pycocotools takes for no match."""
+    for number, annotation in enumerate(split.coco["annotations"]):
+        annotation.update(id=number, num_keypoints=0)
+        del annotation["area"]
+    found = scored(split, truth(split))
+    assert (found.ap, found.ar) == (100, 100)
 
 
 def test_a_split_without_people_has_no_score() -> None:
@@ -119,3 +129,32 @@ def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     assert np.abs(error_px.mean((0, 1))).max() < 0.05
     assert np.abs(error_px).max() < 0.1
     assert scored(split, found.joints).ap == 100
+
+
+class Echo(nn.Module):
+    """Answers with the first channel of its input as every joint's heat map, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Tensor] = []
+
+    def forward(self, images: Tensor, n_low: int) -> Output:
+        self.asked.append(images)
+        return Output([], images[:, :1].expand(-1, 14, -1, -1), None)  # type: ignore[arg-type]
+
+
+def test_the_official_flip_test_has_the_official_errors_and_the_right_one_has_not() -> None:
+    config = new_config("official", None, {"data": "sticks"})
+    images = torch.rand(2, 3, 6, 4)
+    for flip, divisor in (("mirror", 1), ("official", 255)):
+        echo = Echo()
+        heatmaps(echo, images, 0, config, flip)  # type: ignore[arg-type]
+        plain, mirrored = echo.asked
+        assert torch.equal(plain, images)
+        torch.testing.assert_close(mirrored, images.flip(3) / divisor)
+    maps = torch.arange(14.0).view(1, 14, 1, 1)
+    right, wrong = unmirrored(maps, "mirror").flatten(), unmirrored(maps, "official").flatten()
+    assert JOINTS[int(right[JOINTS.index("right_shoulder")])] == "left_shoulder"
+    assert JOINTS[int(wrong[JOINTS.index("right_shoulder")])] == "left_elbow"
+    assert JOINTS[int(wrong[JOINTS.index("right_ankle")])] == "head"
+    assert sorted(OFFICIAL_PAIRS) == list(range(14))
