@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exlcap.alignment import Alignment, Matrix, make_alignment
+from exlcap.alignment import Alignment, Matrix, Photometry, make_alignment
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.images import linear_image, write_png
 from exlcap.dataset.manifest import Developed, PairEntry
@@ -45,17 +45,51 @@ class Photo:
 
 @dataclass(frozen=True)
 class Cameras:
-    """What all photographs share. alignment: of the rig's own sensor size."""
+    """What all photographs share. alignment: of the rig's own sensor size.
+
+    photometry: the light of both cameras as a reference showed it, and measured_by, the alignment it is of; None: the
+    filter's nominal transmittance, and colours that are balanced already.
+    """
 
     rig: Rig
     alignment: Alignment
     seed: int
     pairs_per_photo: int
+    photometry: Photometry | None = None
+    measured_by: str = ""
 
     @property
     def sensor(self) -> SensorModel:
         """The sensor of both cameras."""
         return SensorModel(black_level_dn=self.rig.sensor.black_level_dn)
+
+    @property
+    def light(self) -> str:
+        """Where the light of the dark path comes from, in words."""
+        if self.photometry is None:
+            return f"dark path nominal, {100 * self.rig.low.nd_transmittance:g} % of the light (rig.toml)"
+        shares = " ".join(f"{c} {100 * t:.3f} %" for c, t in zip("RGB", self.photometry.transmittance, strict=True))
+        return f"dark path {shares} of the light and white balances as {self.measured_by} measured them"
+
+    def sensitivity(self, role: Role) -> Light:
+        """What a camera gets of red, green and blue light, float32 (3,); 1: the bright camera's most sensitive colour.
+
+        A camera's white balance undoes its own colours, so its inverse is their strength.
+        """
+        if self.photometry is None:
+            return np.full(3, 1.0 if role == "well" else self.rig.low.nd_transmittance, np.float32)
+        balance = np.array(self.photometry.well_white_balance)
+        path = 1.0 if role == "well" else np.array(self.photometry.transmittance)
+        sensitivity: Light = (balance.min() / balance * path).astype(np.float32)
+        return sensitivity
+
+    def development(self, role: Role) -> Development:
+        """How simulated frames are developed: as `build` does, but the colours are those of the photograph already."""
+        black = float(self.rig.sensor.black_level_dn)
+        if self.photometry is None:
+            return Development(black)
+        light = self.photometry
+        return Development(black, light.well_white_balance if role == "well" else light.low_white_balance)
 
 
 Made = tuple[PairEntry, tuple[Person, ...]]
@@ -69,12 +103,7 @@ def base_gain_db(seed: int, index: int) -> float:
 
 def developments(cameras: Cameras) -> tuple[Developed, ...]:
     """How the simulated frames of both cameras are developed, for the record."""
-    return tuple(Developed(role=role, **asdict(development(cameras.rig))) for role in ROLES)
-
-
-def development(rig: Rig) -> Development:
-    """How simulated frames are developed: their colours are those of the photograph already."""
-    return Development(float(rig.sensor.black_level_dn))
+    return tuple(Developed(role=role, **asdict(cameras.development(role))) for role in ROLES)
 
 
 def divisors(rig: Rig, base_db: float) -> list[int]:
@@ -127,7 +156,10 @@ def make_pairs(folder: Path, cameras: Cameras, photo: Photo) -> list[Made] | str
     people = tuple(moved for person in photo.labelled.people if (moved := in_crop(person, alignment)))
     if not people:
         return "without people in the common area of both views"
-    views: dict[Role, Light] = {"well": light, "low": dark_view(light, alignment)}
+    views: dict[Role, Light] = {
+        "well": light * cameras.sensitivity("well"),
+        "low": dark_view(light, alignment) * cameras.sensitivity("low"),
+    }
     return [(entry, people) for entry in _pairs(folder, cameras, photo, views, alignment)]
 
 
@@ -137,7 +169,6 @@ def _pairs(
     rig, base_db = cameras.rig, base_gain_db(cameras.seed, photo.index)
     rng = np.random.default_rng([cameras.seed, photo.index, 1])
     schedule = rng.permutation(divisors(rig, base_db))
-    how = development(rig)
     for number in range(cameras.pairs_per_photo):
         k = int(schedule[number % len(schedule)])
         name = pair_id(photo.scene, 1, k, number)
@@ -148,8 +179,8 @@ def _pairs(
         }
         made = {}
         for role in ROLES:
-            raw = _expose(cameras, role, views[role], settings[role], base_db, rng)
-            picture = to_srgb(linear_image(raw, role, how, alignment, "low"))
+            raw = _expose(cameras, views[role], settings[role], base_db, rng)
+            picture = to_srgb(linear_image(raw, role, cameras.development(role), alignment, "low"))
             made[role] = write_png(folder / "images" / role / f"{name}.png", picture)
         yield PairEntry(
             pair_id=name,
@@ -171,11 +202,8 @@ def _pairs(
         )
 
 
-def _expose(
-    cameras: Cameras, role: Role, view: Light, setting: Setting, base_db: float, rng: np.random.Generator
-) -> Raw:
-    """A raw frame. At k = 1 the light of white is what the base gain lifts to the sensor's white."""
+def _expose(cameras: Cameras, view: Light, setting: Setting, base_db: float, rng: np.random.Generator) -> Raw:
+    """A raw frame of what a camera gets. At k = 1 white is what the base gain lifts to the sensor's white."""
     sensor = cameras.sensor
     electrons_per_us = sensor.full_well_e * 10 ** (-base_db / 20) / cameras.rig.base.exposure_us
-    transmittance = 1.0 if role == "well" else cameras.rig.low.nd_transmittance
-    return expose(view, electrons_per_us, setting, transmittance, sensor, rng)
+    return expose(view, electrons_per_us, setting, 1.0, sensor, rng)

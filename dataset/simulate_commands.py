@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from exlcap.cli import workspace_of
 from exlcap.console import json_option, result
 from exlcap.errors import ExlcapError
+
+if TYPE_CHECKING:
+    from exlcap.dataset.photo_pairs import Cameras
+    from exlcap.workspace import Workspace
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -33,27 +38,24 @@ def simulate_command(
 
     Every photograph becomes a scene as dark as those of ExLPose, seen by both cameras with the rig's filter, noise,
     gains and geometry, then developed, aligned and cropped as real frames are: something to pretrain on, from COCO or
-    CrowdPose. The geometry is that of the emulator, or of the rig's newest alignment.
+    CrowdPose. The geometry is that of the emulator, or of the alignment in force. With an alignment in force, what the
+    dark path lets through of each colour and the white balances are as it measured them; else as rig.toml says.
 
     \b
     Example:
       exlcap simulate --photos val2017 --labels person_keypoints_val2017.json --name coco-dark
     """
-    from exlcap.alignment import alignment_in_force
-    from exlcap.dataset.photo_pairs import Cameras
     from exlcap.dataset.simulated import PUBLISHED_LEVELS, beside_published, find_photos, simulate_photos
     from exlcap.dataset.table import as_json as table_json
     from exlcap.dataset.table import as_text, table1
-    from exlcap.simulate.optics import true_alignment
 
     workspace = workspace_of(ctx)
-    rig = workspace.rig
-    alignment = true_alignment(rig) if rig.emulator else alignment_in_force(workspace)[1]
+    cameras = _cameras(workspace, seed, pairs_per_photo)
     found, test = find_photos(photos, labels, test_labels)
     if test_labels is not None and not test:
         raise ExlcapError(f"no photograph of {test_labels} with people is in {photos}", "check the names in it")
     folder = workspace.dataset(name)
-    manifest = simulate_photos(folder, Cameras(rig, alignment, seed, pairs_per_photo), found, test, licence)
+    manifest = simulate_photos(folder, cameras, found, test, licence)
     rows = table1(manifest)
     text = (
         f"{as_text(rows)}\n\n{beside_published(rows)}\n"
@@ -61,3 +63,18 @@ def simulate_command(
     )
     data = {"folder": str(folder), "table1": table_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
     result(text, data, as_json)
+
+
+def _cameras(workspace: Workspace, seed: int, pairs_per_photo: int) -> Cameras:
+    """The rig of a workspace, as measured where it has an alignment; an emulated one may do without."""
+    from exlcap.alignment import alignment_in_force
+    from exlcap.dataset.photo_pairs import Cameras
+    from exlcap.simulate.optics import true_alignment
+    from exlcap.workspace import numbered
+
+    rig = workspace.rig
+    if rig.emulator and not numbered(workspace.alignments, "align", ".json"):
+        return Cameras(rig, true_alignment(rig), seed, pairs_per_photo)
+    name, measured = alignment_in_force(workspace)
+    alignment = true_alignment(rig) if rig.emulator else measured
+    return Cameras(rig, alignment, seed, pairs_per_photo, measured.photometry, name)

@@ -75,9 +75,10 @@ def simulate_photos(
     """
     gains = {photo.scene: base_gain_db(cameras.seed, photo.index) for photo in photos}
     splits = split_scenes(gains, cameras.seed, test)
+    source = f"{len(photos)} photographs, {cameras.pairs_per_photo} pairs each, rig {cameras.rig.name!r}"
     building = Manifest(
         name=folder.name, status="building", exlcap=__version__, origin="simulated",
-        source=f"{len(photos)} photographs, rig {cameras.rig.name!r}, {cameras.pairs_per_photo} pairs each",
+        source=f"{source}, {cameras.light}",
         parameters=Parameters(seed=cameras.seed), splits=splits, licence=licence, developments=developments(cameras),
     )  # fmt: skip
     begin(folder, building)

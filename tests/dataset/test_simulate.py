@@ -4,14 +4,23 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from exlcap.alignment import apply_homography
+from exlcap.alignment import Photometry, apply_homography, write_alignment
 from exlcap.dataset.manifest import read_complete, read_manifest
-from exlcap.dataset.photo_pairs import Cameras, base_gain_db, dark_view, divisors, scaled_alignment
+from exlcap.dataset.photo_pairs import (
+    Cameras,
+    base_gain_db,
+    dark_view,
+    developments,
+    divisors,
+    make_pairs,
+    scaled_alignment,
+)
 from exlcap.dataset.simulated import beside_published, find_photos, scene_name, simulate_photos
 from exlcap.dataset.table import table1
 from exlcap.dataset.validate import find_all, read_subject
@@ -271,3 +280,65 @@ def test_real_photographs(shared_data, tmp_path, cameras):
     alignment = scaled_alignment(cameras.alignment, (data["images"][0]["width"], data["images"][0]["height"]))
     both = (before[:, 2] > 0) & (after[:, 2] > 0)
     assert np.allclose(before[both, :2] - after[both, :2], alignment.crop[:2], atol=1e-3)
+
+
+TINTED = Photometry(
+    transmittance=(0.02, 0.01, 0.005), transmittance_sd=(0, 0, 0), offset_dn=0,
+    well_white_balance=(1.6, 1.0, 2.0), low_white_balance=(0.8, 1.0, 4.0),
+)  # fmt: skip
+"""A filter that passes red best, and cameras that see green best; the dark one's balance undoes both."""
+
+
+def grey_pair(tmp_path, cameras):
+    """Mean of each colour of the images of a grey wall, half of white in linear light, at 0 dB."""
+    folder = tmp_path / f"grey{len(list(tmp_path.iterdir()))}"
+    images, labels = write_photos(folder, 1)
+    cv2.imwrite(str(images / "p0.png"), np.full((161, 120, 3), 188, np.uint8))
+    index = next(i for i in range(1000) if base_gain_db(3, i) < 0.3)
+    photos, _ = find_photos(images, labels, None)
+    (entry, *_), _ = zip(*make_pairs(folder, cameras, replace(photos[0], index=index)), strict=True)
+    levels = {}
+    for role in ("well", "low"):
+        bgr = cv2.imread(str(folder / "images" / role / f"{entry.pair_id}.png")).reshape(-1, 3)
+        levels[role] = (bgr[:, ::-1].mean(0), bgr[:, ::-1].std(0))
+    return levels
+
+
+def test_measured_light_takes_the_place_of_nominal_light(tmp_path, cameras):
+    """Grey stays grey, through both cameras' colours and back; colours that a camera sees badly are noisier."""
+    once = replace(cameras, pairs_per_photo=1, rig=only_k1(cameras.rig))
+    nominal = grey_pair(tmp_path, once)
+    measured = grey_pair(tmp_path, replace(once, photometry=TINTED, measured_by="align-001"))
+    assert measured["well"][0] == pytest.approx(nominal["well"][0], abs=1.5)
+    assert measured["low"][0][1] == pytest.approx(nominal["low"][0][1], abs=1.5), "green passes as before"
+    assert measured["low"][1][0] < nominal["low"][1][0] * 1.2 < measured["low"][1][2]
+    assert measured["well"][1][2] > 1.2 * nominal["well"][1][2]
+
+
+def only_k1(rig):
+    return rig.model_copy(update={"schedule": rig.schedule.model_copy(update={"presets": {"outdoor": (1,)}})})
+
+
+def test_what_a_camera_gets_is_its_share_of_each_colour(cameras):
+    assert cameras.sensitivity("low") == pytest.approx([0.01] * 3)
+    measured = replace(cameras, photometry=TINTED, measured_by="align-001")
+    assert measured.sensitivity("well") == pytest.approx([1 / 1.6, 1.0, 0.5])
+    assert measured.sensitivity("low") == pytest.approx([0.02 / 1.6, 0.01, 0.0025])
+    assert [how.white_balance for how in developments(measured)] == [(1.6, 1.0, 2.0), (0.8, 1.0, 4.0)]
+
+
+def test_the_command_uses_the_alignment_in_force_and_the_card_says_so(tmp_path):
+    workspace = make_workspace(tmp_path / "lab")
+    images, labels = write_photos(tmp_path / "photos", 12)
+    for name, says in (
+        ("before", "dark path nominal, 1 % of the light (rig.toml)"),
+        ("after", "dark path R 2.000 % G 1.000 % B 0.500 % of the light and white balances as align-001 measured them"),
+    ):
+        options = ["simulate", "--photos", str(images), "--labels", str(labels), "--name", name]
+        subprocess.run(
+            [sys.executable, "-m", "exlcap", "-C", str(workspace.root), *options], check=True, capture_output=True
+        )
+        assert says in (workspace.dataset(name) / "README.md").read_text()
+        measured = true_alignment(workspace.rig).model_copy(update={"photometry": TINTED})
+        (workspace.alignments / "align-001.json").unlink(missing_ok=True)
+        write_alignment(workspace.alignments / "align-001.json", measured)
