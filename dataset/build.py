@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from exlcap import __version__
 from exlcap.alignment import Alignment, read_alignment
 from exlcap.console import progress, say
-from exlcap.dataset.annotations import annotation_files, people_left_out, people_of
+from exlcap.dataset.annotations import REJECTED, annotation_files, people_left_out, people_of
 from exlcap.dataset.images import encoded, linear_image, write_png
 from exlcap.dataset.manifest import Developed, Manifest, PairEntry, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
 from exlcap.develop import Development, development_of
 from exlcap.errors import ExlcapError
 from exlcap.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
-from exlcap.labels import PairLabels, read_labels
+from exlcap.labels import Decision, PairLabels, decision, read_labels
 from exlcap.records import parse
 from exlcap.rig import ROLES, Role
 from exlcap.take import Pair, Take, read_take
@@ -32,6 +33,7 @@ from exlcap.workspace import Workspace
 
 RECIPE = "3"
 """Part of every key: raise it when the same inputs would give other pixels."""
+UNDECIDED = "not accepted in review"
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,41 @@ def collect(workspace: Workspace, every: int) -> list[Item]:
     return items
 
 
-def build(workspace: Workspace, name: str, parameters: Parameters, items: list[Item], licence: str = "") -> Manifest:
+def through_review(items: Sequence[Item], accepted_only: bool) -> tuple[list[Item], dict[str, list[str]]]:
+    """The pairs that may go into a data set, and the ids of those that may not, by reason.
+
+    Rejected pairs never do. Pairs with an undecided person do unless `accepted_only`: were only the accepted people
+    of a pair labelled, the others would count as background. Raises ExlcapError when none is left.
+    """
+    refused: dict[Decision, str] = {"rejected": REJECTED, **({"undecided": UNDECIDED} if accepted_only else {})}
+    kept: list[Item] = []
+    left_out: dict[str, list[str]] = {}
+    for item in items:
+        decided = decision(item.labels.well)
+        if decided in refused:
+            left_out.setdefault(refused[decided], []).append(item.pair_id)
+        else:
+            kept.append(item)
+    if not kept:
+        raise ExlcapError(
+            f"{'none' if accepted_only else 'all'} of the {len(items)} labelled pairs "
+            f"{'is accepted' if accepted_only else 'are rejected'}",
+            "decide in `exlcap review`, then run `exlcap review pull`",
+        )
+    return kept, left_out
+
+
+def build(
+    workspace: Workspace,
+    name: str,
+    parameters: Parameters,
+    items: list[Item],
+    licence: str = "",
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Manifest:
     """Build data set `name` from collected items and return its manifest. Without a licence the one it has stays.
 
+    left_out: pairs by the reason why they are not among the items; images an earlier build made of them are deleted.
     Raises ExlcapError when a data set of that name was built with other parameters, or not from takes.
     """
     folder = workspace.dataset(name)
@@ -107,10 +141,12 @@ def build(workspace: Workspace, name: str, parameters: Parameters, items: list[I
     splits = split_scenes(base_gains, parameters.seed, parameters.test, parameters.val)
     building = Manifest(
         name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits,
-        developments=_developments(items, parameters), left_out=_left_out(items), licence=licence,
+        developments=_developments(items, parameters), left_out=_left_out(items),
+        pairs_left_out={why: len(pairs) for why, pairs in left_out.items()}, licence=licence,
     )  # fmt: skip
     write_manifest(folder, building)
 
+    _delete_images(folder, [pair_id for pairs in left_out.values() for pair_id in pairs])
     entries = _build_images(folder, items, parameters)
     people = {item.pair_id: people_of(item.labels, item.alignment, parameters.warp) for item in items}
     sums, counts = {}, {}
@@ -167,6 +203,16 @@ def _build_images(folder: Path, items: list[Item], parameters: Parameters) -> li
             done[entry.pair_id] = entry
             step(entry.pair_id)
     return [done[item.pair_id] for item in items]
+
+
+def _delete_images(folder: Path, pair_ids: Iterable[str]) -> None:
+    """Delete the images of pairs that were built before: what was rejected must not be published with the rest."""
+    paths = [folder / "images" / role / f"{pair_id}.png" for pair_id in pair_ids for role in ROLES]
+    there = [path for path in paths if path.exists()]
+    for path in there:
+        path.unlink()
+    if there:
+        say(f"note: {len(there)} images of the earlier build are deleted: their pairs are left out now")
 
 
 def _is_built(folder: Path, item: Item, entry: PairEntry | None, parameters: Parameters) -> bool:

@@ -31,6 +31,8 @@ def _how(manifest: Manifest, items: Sequence[Item]) -> Iterator[str]:
         yield f"- labels from {origin}: {count} people"
     for state, count in Counter(person.review for person in people).items():
         yield f"- review: {count} people {state}"
+    if manifest.parameters.accepted_only:
+        yield "- only pairs whose people were all decided on in review"
     yield _images(manifest.parameters)
 
 

@@ -120,7 +120,8 @@ def _developments(manifest: Manifest) -> list[str]:
 
 
 def _left_out(manifest: Manifest) -> list[str]:
-    return [f"- {count} labels of people are left out: {why}." for why, count in manifest.left_out.items()]
+    pairs = [f"- {count} pairs are left out: {why}." for why, count in manifest.pairs_left_out.items()]
+    return pairs + [f"- {count} labels of people are left out: {why}." for why, count in manifest.left_out.items()]
 
 
 def _empty_splits(manifest: Manifest) -> list[str]:

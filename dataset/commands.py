@@ -30,6 +30,9 @@ from exlcap.console import json_option, result, say
     show_default=True,
     help="Make the reference grey, for each camera (put a grey card into it), or leave the colours as they are.",
 )
+@click.option(
+    "--accepted-only", is_flag=True, help="Only pairs accepted in review; without it also those not decided yet."
+)
 @click.option("--licence", default="", help="Terms under which the data set may be used, for its data card.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
 @click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
@@ -43,6 +46,7 @@ def build_command(
     warp: Literal["low", "none"],
     depth: str,
     white_balance: Literal["reference", "none"],
+    accepted_only: bool,
     licence: str,
     seed: int,
     test: tuple[str, ...],
@@ -52,14 +56,16 @@ def build_command(
     """Build a data set of aligned, labelled pairs.
 
     12-bit raw -> linear -> aligned and cropped -> 8-bit sRGB, with COCO keypoint files: train and val by scene, test by
-    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). A build that was stopped goes on where it was.
+    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). What was rejected in review stays out. A build that
+    was stopped goes on where it was.
 
     \b
     Example:
       exlcap build
       exlcap build --name night --every 50 --test plaza --test alley
+      exlcap build --name reviewed --accepted-only
     """
-    from exlcap.dataset.build import build, collect
+    from exlcap.dataset.build import build, collect, through_review
     from exlcap.dataset.built_card import built_card
     from exlcap.dataset.drift import drift_remarks
     from exlcap.dataset.manifest import Parameters
@@ -72,19 +78,22 @@ def build_command(
     if every < 1 or seed < 0:
         raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
     workspace = workspace_of(ctx)
-    items = collect(workspace, every)
+    items, left_out = through_review(collect(workspace, every), accepted_only)
     for remark in drift_remarks(items):
         say(f"warning: {remark}")
     bits: Literal[8, 16] = 8 if depth == "8" else 16
     parameters = Parameters(
-        every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val
-    )
-    manifest = build(workspace, name, parameters, items, licence)
+        every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val,
+        accepted_only=accepted_only,
+    )  # fmt: skip
+    manifest = build(workspace, name, parameters, items, licence, left_out)
     folder = workspace.dataset(name)
     rows = table1(manifest)
     write_json(folder / "table1.json", table_json(rows))
     write_sheet(folder / "contact_sheet.png", items, parameters)
     write_atomic(folder / "README.md", built_card(manifest, items).encode())
+    for why, count in manifest.pairs_left_out.items():
+        say(f"note: {count} pairs are left out: {why}")
     for why, count in manifest.left_out.items():
         say(f"note: {count} labels of people are left out: {why}")
     for row in rows:
@@ -96,6 +105,7 @@ def build_command(
         "table1": table_json(rows),
         "splits": manifest.splits,
         "left_out": manifest.left_out,
+        "pairs_left_out": manifest.pairs_left_out,
     }
     text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
     result(text, data, as_json)

@@ -35,6 +35,7 @@ class Parameters(Record):
     seed: int = Field(default=0, ge=0)
     test: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
+    accepted_only: bool = Field(default=False, description="leave out pairs that are not decided in review")
 
 
 class Developed(Record):
@@ -87,7 +88,7 @@ class SingleEntry(Record):
 class Manifest(Record):
     """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file.
 
-    left_out: labels of people, over all pairs, that are not in the data set, by reason.
+    left_out: labels of people, over all pairs, that are not in the data set, by reason; pairs_left_out: whole pairs.
     origin: "built" from takes, "imported", or "simulated" from photographs; source: of what, where it was not built.
     """
 
@@ -103,6 +104,7 @@ class Manifest(Record):
     splits: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
     left_out: dict[str, int] = {}
+    pairs_left_out: dict[str, int] = {}
     pairs: tuple[PairEntry, ...] = ()
     singles: tuple[SingleEntry, ...] = ()
     annotations_sha256: dict[str, str] = {}

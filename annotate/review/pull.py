@@ -18,9 +18,9 @@ from exlcap.alignment import Alignment, read_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review.proxy import FIELD, Line, Proxy, lines_in, new_person, with_edits
 from exlcap.annotate.review.samples import Imported
-from exlcap.annotate.review.schema import DECISIONS, Decision
+from exlcap.annotate.review.schema import DECISIONS
 from exlcap.joints import JOINTS
-from exlcap.labels import Person, read_labels, write_labels
+from exlcap.labels import Decision, Person, read_labels, write_labels
 from exlcap.workspace import Workspace
 
 

@@ -18,9 +18,9 @@ import numpy as np
 from exlcap.alignment import Crop
 from exlcap.annotate.review.previews import SLICES, Item
 from exlcap.annotate.review.proxy import FIELD, Proxy, label_id, to_document, to_proxy
-from exlcap.annotate.review.schema import FORMAT, Decision
+from exlcap.annotate.review.schema import FORMAT
 from exlcap.files import sha256_bytes
-from exlcap.labels import Person
+from exlcap.labels import Decision, Person, decision
 from exlcap.lighting import lighting_split
 
 BATCH_PAIRS = 500
@@ -104,13 +104,13 @@ def _fields(item: Item) -> Document:
         "alignment_residual_px": residual.held_out_median_px if residual else None,
         "lowest_score": lowest_score(people),
         "people": len(people),
-        "review": state(item.labels.well),
+        "review": decision(item.labels.well),
     }
 
 
 def _editable(item: Item, media: Path) -> Document:
     """What only the bright sample has: its labels can be edited, and are carried to the dark image by a pull."""
-    review = state(item.labels.well)
+    review = decision(item.labels.well)
     proxies = {person.id: to_proxy(person, item.alignment.crop) for person in shown(item.labels.well)}
     return {
         FIELD: to_document(proxies, item.pair_id),
@@ -142,17 +142,9 @@ class Imported:
         return Imported(data["review"], data["slices"], people)
 
 
-def state(people: Sequence[Person]) -> Decision:
-    """Decision on a pair: undecided while anybody in it is; rejected when everybody is."""
-    reviews = {person.review for person in people}
-    if "undecided" in reviews or not reviews:
-        return "undecided"
-    return "rejected" if reviews == {"rejected"} else "accepted"
-
-
 def shown(people: Sequence[Person]) -> list[Person]:
     """The people to show: not those who were rejected (deleted), unless the whole pair was."""
-    return [p for p in people if p.review != "rejected"] if state(people) != "rejected" else list(people)
+    return [p for p in people if p.review != "rejected"] if decision(people) != "rejected" else list(people)
 
 
 def lowest_score(people: Sequence[Person]) -> float:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from exlcap.annotate.review import proxy
 from exlcap.annotate.review.previews import SLICES
 from exlcap.joints import JOINTS, SKELETON
+from exlcap.labels import Decision
 
 NAME = "review"
 FORMAT = 2
 """Raise it when fields change: a data set of another format gets the new fields and keeps all edits and decisions."""
-Decision = Literal["undecided", "accepted", "rejected"]
 DECISIONS: tuple[Decision, ...] = ("undecided", "accepted", "rejected")
 TEXTS = ("pair_id", "scene", "split", "review", "imported", "key")
 WHOLE_NUMBERS = ("take", "k", "people")

@@ -10,13 +10,13 @@ from exlcap.annotate.carry import carry
 from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
 from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
 from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
-from exlcap.annotate.review.samples import Imported, shown, state
+from exlcap.annotate.review.samples import Imported, shown
 from exlcap.dataset import build
 from exlcap.dataset.images import encoded, linear_image
 from exlcap.dataset.manifest import Parameters
 from exlcap.files import write_json
 from exlcap.joints import JOINTS
-from exlcap.labels import Person, read_labels
+from exlcap.labels import Person, decision, read_labels
 from exlcap.rig import ROLES
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import labelled_workspace, labels_of
@@ -38,7 +38,7 @@ def person(name, **facts):
 
 def imported(people, alignment):
     return Imported(
-        state(people), dict.fromkeys(SLICES, state(people)), {p.id: to_proxy(p, alignment.crop) for p in shown(people)}
+        decision(people), dict.fromkeys(SLICES, decision(people)), {p.id: to_proxy(p, alignment.crop) for p in shown(people)}
     )
 
 
