@@ -42,6 +42,8 @@ from exlcap.workspace import Workspace, numbered
 
 INTERVAL_S = 0.1
 INTERVAL_RECORDING_S = 0.5
+FRESH_S = 1.0
+"""What was made for one page serves another one for this long."""
 PATIENCE_S = 1.0
 """A page is answered after this long even when there is no new pair."""
 NAP_S = 0.02
@@ -67,6 +69,7 @@ class Seen:
     """A pair as a page sees it. pictures: JPEG by name: well, low, or both; loupe-well, loupe-low."""
 
     number: int
+    made_s: float
     newest: Newest
     measured: dict[Role, Measured]
     pictures: dict[str, bytes]
@@ -104,12 +107,11 @@ class Looker:
         """The newest pair whose number is above `after`; None when none came for a while."""
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until and not self.live.closing:
-            made = self._made.get(look)
-            if made is not None and made.number > after:
-                return made
-            newest = self.live.newest
+            newest, made = self.live.newest, self._made.get(look)
             if newest is not None and newest.number > after and self._take_turn():
                 return await self._make(newest, look)
+            if made is not None and made.number > after and time.monotonic() - made.made_s < FRESH_S:
+                return made
             await asyncio.sleep(NAP_S)
         return None
 
@@ -153,7 +155,7 @@ class Looker:
         pictures = _pictures(planes, how, look)
         if look.loupe is not None:
             pictures |= _loupes(raws, how, look, look.loupe)
-        return Seen(newest.number, newest, measured, _encoded(pictures))
+        return Seen(newest.number, time.monotonic(), newest, measured, _encoded(pictures))
 
     def _numbers(
         self, newest: Newest, raws: dict[Role, Raw], workspace: Workspace
