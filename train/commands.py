@@ -26,6 +26,11 @@ METHODS = ("ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "bas
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file over the preset.")
 @click.option("--method", type=click.Choice(METHODS), help="Row of the paper's tables [default: ours].")
+@click.option(
+    "--backbone-weights",
+    metavar="FILE",
+    help="Where the backbone begins: a .safetensors or .pth file, `imagenet` (downloaded once), or `none`.",
+)
 @click.option("--minutes", type=float, help="End by the clock; not reproducible.")
 @click.option("--epochs", type=int, help="Number of epochs; reproducible.")
 @click.option("--seed", type=int, help="Seed of weights, order and augmentation.")
@@ -39,6 +44,7 @@ def train_command(
     preset_name: str | None,
     config_file: Path | None,
     method: str | None,
+    backbone_weights: str | None,
     minutes: float | None,
     epochs: int | None,
     seed: int | None,
@@ -68,6 +74,7 @@ def train_command(
         "data": data,
         "method": method,
         "seed": seed,
+        "model": {"backbone_weights": backbone_weights},
         "optim": {"minutes": minutes, "epochs": epochs},
     }
     if resume:

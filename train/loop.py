@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from exlcap.errors import ExlcapError
 from exlcap.rig import Role
+from exlcap.train.backbone import load_backbone
 from exlcap.train.batches import PairCrop, batches_per_epoch, epoch_batches, prefetched
 from exlcap.train.config import Config, to_toml
 from exlcap.train.crops import Crop
@@ -79,8 +80,9 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
     """
     keep_memory()
     where = world()
-    state = new_state(config, where.device)
-    if (folder / "last.pt").exists():
+    resumed = (folder / "last.pt").exists()
+    state = new_state(config, where.device, resumed)
+    if resumed:
         restore(state, load_checkpoint(folder / "last.pt"))
     network = ready(state.model, config, where)
     steps = batches_per_epoch(len(data.train), config.optim.batch)
@@ -133,11 +135,16 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
     return state
 
 
-def new_state(config: Config, device: torch.device) -> State:
-    """Fresh weights from the config's seed. Raises ExlcapError for a number format that the device does not have."""
+def new_state(config: Config, device: torch.device, resumed: bool) -> State:
+    """Fresh weights from the config's seed and backbone weights; the latter are not read where it is resumed.
+
+    Raises ExlcapError for a number format that the device does not have.
+    """
     if config.machine.precision == "fp16" and device.type == "cpu":
         raise ExlcapError("machine.precision: fp16 needs a GPU", 'use "bf16" or "fp32" on this machine')
     model = build_model(config.model, config.uses_lsbn, config.seed)
+    if not resumed:
+        load_backbone(model.backbone, config.model)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return State(
         model=model,

@@ -7,6 +7,7 @@ from pathlib import Path
 from exlcap.errors import ExlcapError
 from exlcap.records import parse
 from exlcap.rig import ROLES, Role
+from exlcap.train.backbone import check_backbone
 from exlcap.train.batches import PairCrop
 from exlcap.train.cache import cached_crops
 from exlcap.train.config import Config, Settings, config_from_toml, differences, merged, preset, read_toml
@@ -20,8 +21,9 @@ COMMENTS = "the presets in train/presets say what each setting means"
 
 
 def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
-    """Read the data, then make the run's folder. Raises ExlcapError when the folder exists or the data are no good.
+    """Read the data, then make the run's folder.
 
+    Raises ExlcapError when the folder exists, the weights it begins with cannot be had, or the data are no good.
     Of several processes the first does so, and the others read when it is done.
     """
     where = world()
@@ -30,8 +32,9 @@ def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
             raise ExlcapError(
                 f"a run named {folder.name} exists already", "choose another --run NAME, or go on with it: --resume"
             )
+        backbone_sha256 = check_backbone(config)
         data = read_data(data_folder, config)
-        start_run(folder, config, data.checksum)
+        start_run(folder, config, data.checksum, backbone_sha256)
     where.wait()
     return data if where.first else read_data(data_folder, config)
 

@@ -46,14 +46,14 @@ class LogRow:
     data_wait: float
 
 
-def start_run(folder: Path, config: Config, data_checksum: str) -> None:
+def start_run(folder: Path, config: Config, data_checksum: str, backbone_sha256: str | None) -> None:
     """Make the folder of a run with its config.toml and environment.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "environment.json", environment(config, data_checksum))
+    write_json(folder / "environment.json", environment(config, data_checksum, backbone_sha256))
     write_atomic(folder / "config.toml", to_toml(config).encode())
 
 
-def environment(config: Config, data_checksum: str) -> dict[str, Any]:
+def environment(config: Config, data_checksum: str, backbone_sha256: str | None) -> dict[str, Any]:
     """What a run was made with, besides its config."""
     return {
         "format": FORMAT,
@@ -68,6 +68,7 @@ def environment(config: Config, data_checksum: str) -> dict[str, Any]:
         "seed": config.seed,
         "data": config.data,
         "data_checksum": data_checksum,
+        "backbone_sha256": backbone_sha256,
     }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from exlcap.errors import ExlcapError
 from exlcap.train import backbone as backbones
 from exlcap.train.backbone import IMAGENET, backbone_file, check_backbone, load_backbone
 from exlcap.train.config import Config
+from exlcap.train.loop import new_state
 from exlcap.train.model import PoseNet
-from exlcap.train.prepare import new_config
+from exlcap.train.prepare import new_config, new_run
 from exlcap.train.resnet import ResNet
 
 
@@ -167,3 +169,20 @@ def test_the_names_are_torchvision_s() -> None:
     assert {depth: name.split("-")[0] for depth, name in IMAGENET.items()} == {
         depth: f"resnet{depth}" for depth in (18, 34, 50, 101)
     }
+
+
+def test_a_run_whose_backbone_cannot_be_had_is_not_begun_and_one_that_begins_says_with_what(
+    tmp_path: Path, checkpoint: dict[str, Tensor], write_stick_figures: Callable[..., Path]
+) -> None:
+    data = write_stick_figures(tmp_path / "lab", train=2, val=0, test=0)
+    with pytest.raises(ExlcapError, match="no backbone weights at"):
+        new_run(tmp_path / "run", config(tmp_path / "net.pth"), data)
+    assert not (tmp_path / "run").exists()
+    torch.save(checkpoint, tmp_path / "net.pth")
+    settings = config(tmp_path / "net.pth")
+    new_run(tmp_path / "run", settings, data)
+    said = json.loads((tmp_path / "run" / "environment.json").read_text())["backbone_sha256"]
+    assert said == hashlib.sha256((tmp_path / "net.pth").read_bytes()).hexdigest()
+    fresh, resumed = (new_state(settings, torch.device("cpu"), resumed) for resumed in (False, True))
+    assert torch.equal(fresh.average.backbone.conv1.weight, checkpoint["conv1.weight"])
+    assert not torch.equal(resumed.average.backbone.conv1.weight, checkpoint["conv1.weight"])

@@ -156,7 +156,7 @@ def test_a_method_s_loss_is_the_sum_of_its_parts(
 
 def test_only_the_low_light_side_of_a_plain_network_learns_from_lupi(config: Config, data: TrainData) -> None:
     """With LSBN, the well-lit BatchNorm must not move by the Gram loss alone."""
-    state = loop.new_state(config, torch.device("cpu"))
+    state = loop.new_state(config, torch.device("cpu"), resumed=False)
     batch = next(epoch_batches(data.train, config, 0))
     losses = loop.batch_losses(state.model, batch, config)
     assert losses.lupi is not None

@@ -48,7 +48,7 @@ def test_progress_is_by_steps_or_by_the_clock_whichever_is_ahead() -> None:
 
 
 def test_averaged_weights_follow_their_definition(config: Config) -> None:
-    state = new_state(config, torch.device("cpu"))
+    state = new_state(config, torch.device("cpu"), resumed=False)
     before = state.average.backbone.conv1.weight.clone()
     with torch.no_grad():
         state.model.backbone.conv1.weight += 1.0
