@@ -26,20 +26,22 @@ def result(text: str, data: Any, as_json: bool) -> None:
 def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
     """Progress over `total` steps; call what is given once a step, with a remark.
 
-    A bar on a terminal; elsewhere a plain line at most every 10 s, so that logs stay readable.
+    A bar on a terminal; elsewhere a plain line at most every 10 s, so that logs stay readable. Both tell what is left.
     """
     if sys.stderr.isatty():
         with click.progressbar(length=total, label=label, file=sys.stderr, item_show_func=lambda r: r) as bar:
             yield lambda remark: bar.update(1, remark)
         return
     done, last = 0, time.monotonic()
+    began = last
 
     def step(remark: str) -> None:
         nonlocal done, last
         done += 1
         if time.monotonic() - last >= 10 and done < total:
             last = time.monotonic()
-            say(f"{label}: {done}/{total} {remark}".rstrip())
+            left_s = (last - began) / done * (total - done)
+            say(f"{label}: {done}/{total}, {left_s:.0f} s left {remark}".rstrip())
 
     yield step
 

@@ -18,8 +18,8 @@ from exlcap.annotate.networks.decode import joints_in_crops
 from exlcap.annotate.networks.detect import find_boxes, find_people
 from exlcap.annotate.networks.oks import likeness, oks, suppressed
 from exlcap.annotate.networks.placing import crop_matrix, placed
-from exlcap.annotate.networks.session import Array, Network, load_network
-from exlcap.annotate.networks.thresholds import JOINT_SCORE, MIN_JOINTS, SAME_PERSON_OKS, SURE_LIKENESS
+from exlcap.annotate.networks.session import Array, Network, load_network, weights_file_name
+from exlcap.annotate.networks.thresholds import CLOSE_LIKENESS, JOINT_SCORE, MIN_JOINTS, SAME_PERSON_OKS
 from exlcap.develop import Rgb8
 from exlcap.errors import ExlcapError
 from exlcap.joints import FLIP_INDICES, JOINTS, N_JOINTS
@@ -62,37 +62,72 @@ class Found:
         return self.box_score * float(self.joints[known, 2].mean()) if known.any() else 0.0
 
 
-def load_networks(
-    card: Card,
-    detector: Card | None = None,
-    second: Card | None = None,
-    given: Mapping[str, Path] | None = None,
-    threads: int = 0,
-) -> Networks:
-    """Load a card's network with its partners. detector, second: in place of those that the card names.
+@dataclass(frozen=True)
+class Cards:
+    """The cards of the networks that work together."""
 
-    given: files of weights by the name of their card. Raises ExlcapError when a partner is missing or of a wrong kind.
+    pose: Card
+    detector: Card | None = None
+    second: Card | None = None
+
+    @property
+    def all(self) -> list[Card]:
+        """Those that there are."""
+        return [card for card in (self.pose, self.detector, self.second) if card is not None]
+
+
+def choose_cards(network: str | Path, detector: str | Path | None = None, second: str | Path | None = None) -> Cards:
+    """A pose network's card with its partners. detector, second: in place of those that the card names.
+
+    Raises ExlcapError when a partner is missing or of a wrong kind.
     """
-    if card.detector is not None:
-        raise ExlcapError(f"{card.name} only finds boxes", "give it with --detector, and a pose network with --network")
-    detector = detector or (read_card(card.detector_card) if card.detector_card else None)
-    second = second or (read_card(card.second_card) if card.second_card else None)
-    if not card.crops and (detector or second):
-        raise ExlcapError(f"{card.name} finds everybody by itself", "leave --detector and --second out")
-    if card.crops and (detector is None or detector.detector is None):
-        what = "names no detector" if detector is None else f"is given {detector.name}, which is no detector"
-        raise ExlcapError(f"{card.name} looks at one person at a time and {what}", "name one with --detector CARD")
-    if second is not None and not second.crops:
-        raise ExlcapError(f"{second.name} cannot be the second network", "take one of crops")
-    known = {c.name for c in (card, detector, second) if c is not None}
-    for name in given or {}:
-        if name not in known:
+    pose = read_card(network)
+    if pose.detector is not None:
+        raise ExlcapError(f"{pose.name} only finds boxes", "give it with --detector, and a pose network with --network")
+    if not pose.crops:
+        if detector or second:
+            raise ExlcapError(f"{pose.name} finds everybody by itself", "leave --detector and --second out")
+        return Cards(pose)
+    finder, other = detector or pose.detector_card, second or pose.second_card
+    boxes = read_card(finder) if finder else None
+    if boxes is None or boxes.detector is None:
+        what = "names no detector" if boxes is None else f"is given {boxes.name}, which is no detector"
+        raise ExlcapError(f"{pose.name} looks at one person at a time and {what}", "name one with --detector CARD")
+    judge = read_card(other) if other else None
+    if judge is not None and not judge.crops:
+        raise ExlcapError(f"{judge.name} cannot be the second network", "take one that sees one person at a time")
+    return Cards(pose, boxes, judge)
+
+
+def given_weights(values: Sequence[str], cards: Cards) -> dict[str, Path]:
+    """Files of weights by card, from ``FILE`` (called as at its address) or ``CARD=FILE``.
+
+    Raises ExlcapError when a file is missing or no network wants it.
+    """
+    wanted = {Path(weights_file_name(card)).stem: card.name for card in cards.all}
+    names = {card.name for card in cards.all}
+    given = {}
+    for value in values:
+        name, _, file = value.rpartition("=") if not Path(value).exists() else ("", "", value)
+        if not Path(file).is_file():
+            raise ExlcapError(f"--weights: no file {file}", "check the path")
+        name = name or wanted.get(Path(file).stem, "")
+        if name not in names:
             raise ExlcapError(
-                f"--weights: none of the networks is called {name}", f"they are {', '.join(sorted(known))}"
+                f"--weights {value}: whose weights are these?",
+                "say it as " + " or ".join(f"--weights {known}=FILE" for known in sorted(names)),
             )
-    loaded = [None if c is None else load_network(c, given, threads) for c in (card, detector, second)]
-    assert loaded[0] is not None
-    return Networks(loaded[0], loaded[1], loaded[2])
+        given[name] = Path(file)
+    return given
+
+
+def load_networks(cards: Cards, given: Mapping[str, Path] | None = None, threads: int = 0) -> Networks:
+    """Load networks. given: files of weights by the name of their card. threads: 0 takes one per core.
+
+    Raises ExlcapError when weights cannot be had.
+    """
+    partners = [None if c is None else load_network(c, given, threads) for c in (cards.detector, cards.second)]
+    return Networks(load_network(cards.pose, given, threads), partners[0], partners[1])
 
 
 def people_in(networks: Networks, picture: Rgb8) -> list[Found]:
@@ -169,7 +204,7 @@ def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None
         weight = view[:, 2:] / np.maximum(joints[:, 2:] + view[:, 2:], 1e-9)
         mean = joints[:, :2] + weight * (view[:, :2] - joints[:, :2])
         surer = np.where(weight > 0.5, view[:, :2], joints[:, :2])
-        close = likeness(joints, view, box)[:, None] >= SURE_LIKENESS
+        close = likeness(joints, view, box)[:, None] >= CLOSE_LIKENESS
         joints[:, :2], joints[:, 2] = np.where(close, mean, surer), (joints[:, 2] + view[:, 2]) / 2
     opinions = views if judges is None else np.concatenate([views, judges])
     weights = opinions[..., 2] / np.maximum(opinions[..., 2].sum(0), 1e-9)
@@ -192,7 +227,7 @@ def _people_at_once(networks: Networks, picture: Rgb8) -> list[Found]:
     for box, score, joints in seen:
         alike = [oks(joints, other, box) for _, _, other in mirrored]
         views = [joints]
-        if alike and max(alike) >= SURE_LIKENESS:
+        if alike and max(alike) >= CLOSE_LIKENESS:
             views.append(mirrored[int(np.argmax(alike))][2])
         people.append(agreed(np.stack(views), box, score))
     return people

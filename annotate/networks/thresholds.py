@@ -6,8 +6,10 @@ JOINT_SCORE = 0.2
 """Joints below this are not labelled: v = 0."""
 SURE_SCORE = 0.45
 """Joints below this are labelled as uncertain: v = 1."""
-SURE_LIKENESS = 0.5
+SURE_LIKENESS = 0.85
 """Joints on whose place the mirrored picture or the second network agree less (a term of OKS) are uncertain: v = 1."""
+CLOSE_LIKENESS = 0.5
+"""Opinions on a place that are this alike are averaged; of others the surer one is taken."""
 MIN_JOINTS = 4
 """People with fewer labelled joints are left out."""
 SAME_PERSON_OKS = 0.7
