@@ -11,6 +11,8 @@ from exlcap.rig import ROLES, WHITE_DN, Role
 from exlcap.take import Raw, Take
 
 STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
+EXPOSE = "{change} exposure_us or gain_db of [reference.{role}] in rig.toml and shoot the reference again"
+LEAST_LIGHT_DN = 0.5
 LEAST_CONTRAST = 0.01
 """Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""
 BLOCK_PX = 32
@@ -19,16 +21,22 @@ MOVED = 3.0
 """Times that a block's smoothed difference may exceed what white noise leaves of it."""
 
 
-def check_exposure(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
-    """Raise Refused when an averaged raw frame is too dark or too bright to align. mean_dn: (H, W)."""
-    fix = f"change [reference.{role}] in rig.toml (exposure_us, gain_db) and shoot the reference again"
-    light = float(np.percentile(mean_dn, 95)) - black_level_dn
-    if light < 0.5:
-        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its pixels are within {light:.2f} DN "
-                      "of black)", fix)  # fmt: skip
+def check_not_black(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
+    """Raise Refused when an averaged raw frame, (H, W), shows no light. Parts of it are judged, not pixels: noise is no
+    light.
+    """
+    light = float(np.percentile(shrunk(mean_dn, 16), 95)) - black_level_dn
+    if light < LEAST_LIGHT_DN:
+        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its picture is within {light:.2f} DN "
+                      "of black)", EXPOSE.format(role=role, change="raise"))  # fmt: skip
+
+
+def check_not_saturated(mean_dn: Mean, role: Role, name: str) -> None:
+    """Raise Refused when much of an averaged raw frame, (H, W), is white."""
     clipped = float(np.mean(mean_dn >= WHITE_DN - 1))
     if clipped > 0.25:
-        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated", fix)
+        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated",
+                      EXPOSE.format(role=role, change="lower"))  # fmt: skip
 
 
 def check_texture(well: Grey, name: str) -> None:

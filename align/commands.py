@@ -103,7 +103,7 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
     """
     from datetime import datetime, timezone
 
-    from exlcap.align.checks import check_exposure, check_static, check_texture
+    from exlcap.align.checks import check_not_black, check_not_saturated, check_static, check_texture
     from exlcap.align.photometry import check_roles, photometry
     from exlcap.align.pictures import average_raw, luminance
     from exlcap.align.quality import measure
@@ -119,8 +119,10 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
     well_dn, low_dn = (average_raw(take, role) for role in ROLES)
     settings = take.pairs[0].well.read_back, take.pairs[0].low.read_back
     for mean_dn, role in ((well_dn, ROLES[0]), (low_dn, ROLES[1])):
-        check_exposure(mean_dn, black, role, take.name)
-    check_roles(well_dn, low_dn, settings, black)
+        check_not_black(mean_dn, black, role, take.name)
+    check_roles(well_dn, low_dn, settings, black)  # before saturation, which swapped cameras lead to
+    for mean_dn, role in ((well_dn, ROLES[0]), (low_dn, ROLES[1])):
+        check_not_saturated(mean_dn, role, take.name)
     check_static(take, limits.moved_share)
     well, low = luminance(well_dn, black), luminance(low_dn, black)
     check_texture(well, take.name)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from exlcap.align.checks import check_exposure, check_static, check_texture, share_moved
+from exlcap.align.checks import check_not_black, check_not_saturated, check_static, check_texture, share_moved
 from exlcap.align.commands import align_take
 from exlcap.align.photometry import check_roles
 from exlcap.align.quality import measure
@@ -28,11 +28,26 @@ def texture(seed, size=(600, 960)):
 
 
 def test_black_and_saturated_references_are_named():
-    with pytest.raises(Refused, match="low camera saw next to nothing"):
-        check_exposure(np.full((10, 10), 60.2, np.float32), 60, "low", "ref-001")
-    with pytest.raises(Refused, match="well camera's pixels are saturated"):
-        check_exposure(np.full((10, 10), 4095.0, np.float32), 60, "well", "ref-001")
-    check_exposure(np.full((10, 10), 300.0, np.float32), 60, "low", "ref-001")
+    rng = np.random.default_rng([0])
+    for noise in (0.0, 2.0):  # of one frame; an average has less
+        with pytest.raises(Refused, match="low camera saw next to nothing"):
+            check_not_black(rng.normal(60.2, noise, (200, 320)).astype(np.float32), 60, "low", "ref-001")
+    with pytest.raises(Refused, match="well camera's pixels are saturated") as refusal:
+        check_not_saturated(np.full((200, 320), 4095.0, np.float32), "well", "ref-001")
+    assert "lower exposure_us or gain_db of [reference.well]" in refusal.value.hint
+    check_not_black(np.full((200, 320), 300.0, np.float32), 60, "low", "ref-001")
+    check_not_saturated(np.full((200, 320), 300.0, np.float32), "low", "ref-001")
+
+
+def test_a_reference_of_swapped_cameras_is_told_as_such_though_one_is_saturated(workspace):
+    """The camera behind the filter at the bright one's setting, and the other way round."""
+    take = make_take(workspace, reference=True, pairs=1)
+    seen = {"well": 60 + (take.raw(take.pairs[0], "well") - 60) // 100, "low": np.full((200, 320), 4095, np.uint16)}
+    for role, raw in seen.items():
+        (take.folder / take.pairs[0].frame(role).file).write_bytes(encode_raw(raw, {}))
+    with pytest.raises(Refused, match="times the light of the well camera") as refusal:
+        align_take(workspace, take)
+    assert "swapped" in refusal.value.hint
 
 
 def test_a_blank_wall_has_no_texture_and_a_scene_has():
