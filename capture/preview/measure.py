@@ -13,8 +13,6 @@ from exlcap.take import Raw
 
 STOPS = 12
 BINS_PER_STOP = 12
-BLACK_WITHIN_DN = 1.0
-"""A place this little above the dark level holds no light that could be told from none."""
 
 
 @dataclass(frozen=True, eq=False)

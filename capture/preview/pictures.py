@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exlcap.alignment import Alignment, Matrix
-from exlcap.capture.preview.measure import BLACK_WITHIN_DN, Planes
+from exlcap.capture.preview.measure import Planes
 from exlcap.develop import Development, Linear, Rgb8, amplified, develop, to_srgb
 from exlcap.rig import WHITE_DN, Rig, Role
 from exlcap.take import Raw
@@ -20,6 +20,9 @@ Plane = npt.NDArray[Any]
 AMPLIFIED_BY = 30.0
 AMPLIFIED_TO = 0.4
 TILES_ACROSS = 12
+BLACK_WITHIN_DN = 0.5
+BLACK_OVER = 9
+"""A place holds no light when the mean about it, over so many pixels of the view, is this near to the dark level."""
 WHITE_MARK, BLACK_MARK = (255, 60, 40), (40, 90, 255)
 """What marks places without detail: red where a pixel is at white, blue where there is no light."""
 LOUPE_SIZE = (640, 400)
@@ -73,7 +76,8 @@ def make_small(planes: Planes, how: Development, width: int) -> Small:
     ]
     top = np.maximum(np.maximum(planes.red, planes.blue), np.maximum(planes.green1, planes.green2))
     white = _shrunk((top >= WHITE_DN).astype(np.uint8) * np.uint8(255), size) > 0
-    black = np.maximum(np.maximum(*above_dn[:2]), above_dn[2]) <= BLACK_WITHIN_DN
+    around = [cv2.blur(plane, (BLACK_OVER, BLACK_OVER)) for plane in above_dn]
+    black = np.maximum(np.maximum(*around[:2]), around[2]) <= BLACK_WITHIN_DN
     range_dn = WHITE_DN - how.black_level_dn
     balanced = [plane * np.float32(one / range_dn) for plane, one in zip(above_dn, how.white_balance, strict=True)]
     light: Linear = cv2.merge(balanced)

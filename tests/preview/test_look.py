@@ -86,11 +86,18 @@ def test_sharpness_holds_no_noise():
 def test_clipping_is_shown_where_it_is():
     raw = flat(800, (64, 64))
     raw[10:12, 20:22] = 4095
-    raw[40:50, 40:50] = 60
+    raw[32:, 32:] = 60
     small = make_small(planes_of(raw), HOW, 32)
     picture = marked(to_srgb(small.light), small)
-    assert tuple(picture[5, 10]) == WHITE_MARK and tuple(picture[22, 22]) == BLACK_MARK
-    assert (small.white.sum(), small.black.sum()) == (1, 25)
+    assert tuple(picture[5, 10]) == WHITE_MARK and tuple(picture[24, 24]) == BLACK_MARK
+    assert small.white.sum() == 1 and not small.black[:16].any() and not small.black[:, :16].any()
+
+
+def test_noise_about_the_dark_level_is_no_light_and_a_little_light_in_noise_is_some():
+    rng = np.random.default_rng([5])
+    none, some = (np.round(60 + light_dn + rng.normal(0, 3, (200, 320))).astype(np.uint16) for light_dn in (0, 2))
+    assert make_small(planes_of(none), HOW, 160).black.mean() > 0.8
+    assert not make_small(planes_of(some), HOW, 160).black.any()
 
 
 def test_one_clipped_pixel_is_still_seen_when_the_view_is_small():

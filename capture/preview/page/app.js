@@ -54,7 +54,9 @@ async function ask(action, body = {}) {
     const headers = { ...HEADERS, "content-type": "application/json" };
     const reply = await fetch(`/api/do/${action}`, { method: "POST", headers, body: JSON.stringify(body) });
     const answer = await reply.json();
-    tell(reply.ok ? "good" : "bad", answer.message, answer.hint);
+    if (!reply.ok) tell("bad", answer.message, answer.hint);
+    else if (action !== "show") tell("good", answer.message); // what is shown is seen
+    else if ($("told").dataset.kind === "bad") tell("good", "");
     return reply.ok;
   } catch {
     tell("bad", "the preview does not answer", "is `exlcap preview` still running?");
@@ -109,7 +111,7 @@ function showMeter(role, pair) {
   const share = camera.focus_of_peak ?? 0;
   set("focus", camera.focus_of_peak === null ? "–" : `${(100 * share).toFixed(0).padStart(3)} % of peak`);
   meter.querySelector(".bar i").style.width = `${100 * share}%`;
-  $(`setting-${role}`).textContent = `${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`;
+  $(`setting-${role}`).textContent = `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`;
   $(`setting-${role}`).title = camera.proved ? "as the frame itself reports" : "as read back; this camera's frames do not report it";
 }
 
