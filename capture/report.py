@@ -9,9 +9,12 @@ from typing import Any
 
 from exlcap.align.checks import STATIC
 from exlcap.capture.skew import Skew, measure_skew, skew_text
-from exlcap.rig import ROLES
+from exlcap.rig import ROLES, WHITE_DN
 from exlcap.take import Take
 
+MOST_CLIPPED = 0.02
+LEAST_LEVEL = 0.02
+"""Of white: a reference whose mean is below has more noise than it needs."""
 SHOWN = 10
 """Single pairs beyond the tolerance that are listed for people; JSON holds them all."""
 
@@ -48,6 +51,24 @@ class Report:
         return header.reason if header.kind == "reference" and not self.stopped else None
 
     @property
+    def badly_exposed(self) -> list[str]:
+        """Which camera of a reference is too dark or clipped, and what to change; one shot at a scene's base may be."""
+        rig, step = self.take.header.rig, self.take.header.steps[0]
+        said = []
+        for role in ROLES:
+            own = rig.reference.well if role == "well" else rig.reference.low
+            if self.take.header.kind != "reference" or step.setting(role) != own or not self.take.pairs:
+                continue
+            frame = self.take.pairs[0].frame(role)
+            level = (frame.mean_dn - rig.dark_level_dn(role)) / (WHITE_DN - rig.dark_level_dn(role))
+            if frame.clipped_share > MOST_CLIPPED or level < LEAST_LEVEL:
+                found = f"{frame.clipped_share:.1%} clipped" if level >= LEAST_LEVEL else f"dark: {level:.2%} of white"
+                change = "raise" if level < LEAST_LEVEL else "lower"
+                said.append(f"the {role} camera's picture is {found}; {change} exposure_us or gain_db of "
+                            f"[reference.{role}] in rig.toml")  # fmt: skip
+        return said
+
+    @property
     def swapped(self) -> bool:
         """Whether the dark camera was the brighter one in a step in which it should be darker by far."""
         levels = [(pair.well.mean_dn, pair.low.mean_dn) for pair in self.take.pairs]
@@ -67,6 +88,7 @@ class Report:
             "pairs_per_s": round(self.pairs_per_s, 2),
             "roles_look_swapped": self.swapped,
             "moved": self.moved,
+            "badly_exposed": self.badly_exposed,
             "settings_proof": header.settings_proof,
             "skew": None if self.skew is None else self.skew.data(),
         }
@@ -100,6 +122,7 @@ class Report:
         lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
         if self.swapped:
             lines.append("the dark camera is brighter than the bright one: are the serials swapped in rig.toml?")
+        lines += self.badly_exposed
         if self.moved:
             lines += [f"not fit for `exlcap align`, but kept: {self.moved}", f"  try: {STATIC}, with the same command"]
         if self.stopped:

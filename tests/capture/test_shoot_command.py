@@ -143,6 +143,20 @@ def test_a_reference_can_be_shot_at_a_scenes_settings_with_more_frames(lab):
     assert plan_take(lab, Request(None)).pairs_per_step == lab.rig.reference.frames
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ()),
+        ({"exposure_us = 50000.0\ngain_db = 6.0": "exposure_us = 2000.0\ngain_db = 0.0"}, ("low camera's picture",)),
+        ({"[reference.well]\nexposure_us = 1000.0": "[reference.well]\nexposure_us = 9000.0"}, ("well camera's pict",)),
+    ],
+)  # fmt: skip
+def test_a_badly_exposed_reference_is_told(changed_lab, changes, says):
+    told = run_take(changed_lab(changes), Request(None)).text().splitlines()
+    told = [line for line in told if "picture is" in line]
+    assert len(told) == len(says) and all(part in line for part, line in zip(says, told, strict=True))
+
+
 def test_a_reference_is_resumed_at_the_settings_it_was_begun_with(lab):
     recorded = []
     impatient = session.Operator(lambda: len(recorded) > 0, lambda shot, waiting: recorded.append(shot))
