@@ -67,7 +67,8 @@ def overlaid(well: Grey, low: Grey, alignment: Alignment) -> tuple[Grey, Grey]:
     """Bright and dark view of the common area, each from 0 to 1 between its darkest and brightest parts."""
     import cv2
 
-    over = cv2.warpPerspective(low, alignment.low_to_well, well.shape[::-1], flags=cv2.INTER_CUBIC)
+    size = well.shape[::-1]
+    over = cv2.warpPerspective(low, alignment.low_to_well, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     x, y, width, height = alignment.crop
     bright, dark = (_levelled(grey[y : y + height, x : x + width]) for grey in (well, over))
     return bright, dark
