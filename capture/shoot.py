@@ -127,6 +127,7 @@ class _Stretch:
         self._key = pairing_key(session.sync, session.cameras)
         self._pairer = Pairer(self._key)
         self._read_back: dict[Role, Setting] = {}
+        self._lost = False  # which frame is of which pulse
 
     def run(self) -> float:
         """Seconds spent grabbing."""
@@ -150,22 +151,30 @@ class _Stretch:
         return self._work.missing > 0 and not self._session.stopping()
 
     def _fire_all(self) -> None:
-        """Fire pulse after pulse, no faster than the rig's rate, each after the frames of the one before."""
+        """Fire pulse after pulse, no faster than the rig's rate, each after the frames of the one before have come.
+
+        Where there is no time between two pulses, what came is recorded while the next one is being exposed, so that
+        the cameras never wait for it.
+        """
         pulse, due, period_s = 0, time.monotonic(), 1 / self._session.sync.pulse_hz
-        while self._wanted():
+        came: list[Outcome] = []
+        while self._wanted() and not self._lost:
             now = time.monotonic()
             if now < due:  # even an empty sleep costs half a millisecond
                 time.sleep(due - now)
             due = max(due, now - period_s) + period_s
             if not self._fire(pulse):
-                return
+                break
+            self._take_in(came)
+            came = self._frames_of(pulse)
             pulse += 1
+            if time.monotonic() < due or self._work.missing == 1:  # time enough, or another pulse may not be needed
+                self._take_in(came)
+                came = []
+        self._take_in(came)
 
     def _fire(self, pulse: int) -> bool:
-        """One pulse and its two frames. False when a frame never came: grabbing must start anew.
-
-        Without counters that alone makes frames known by their number again, and a stalled camera may wake up.
-        """
+        """One pulse; False when a camera does not get ready for it. Raises ExlcapError after too many failures."""
         for role in ROLES:
             if not self._cameras[role].wait_ready(self._timeout_ms):
                 self._work.failed(f"the {role} camera was not ready for a pulse within {self._timeout_ms} ms")
@@ -173,12 +182,18 @@ class _Stretch:
         for role in pulsing(self._session.sync):
             self._cameras[role].pulse()
         self._work.next_index = self._first_index + pulse + 1
-        outcomes: list[Outcome] = []
-        for role in ROLES:
-            outcomes += self._frame_of(role, pulse)
-        self._take_in(outcomes + self._pairer.settle(pulse))
+        return True
+
+    def _frames_of(self, pulse: int) -> list[Outcome]:
+        """What came of the pulse just fired.
+
+        After a frame that never came grabbing must start anew: that makes frames known by their number again, and may
+        wake up a stalled camera.
+        """
+        outcomes = [outcome for role in ROLES for outcome in self._frame_of(role, pulse)]
         missed = any(isinstance(outcome, Unpaired) and outcome.frame_id is None for outcome in outcomes)
-        return not (missed or self._pairer.broken)
+        self._lost = missed or self._pairer.broken
+        return outcomes + self._pairer.settle(pulse)
 
     def _frame_of(self, role: Role, pulse: int) -> list[Outcome]:
         """Fetch frames until that of `pulse` has come; late ones of earlier pulses become orphans on the way."""

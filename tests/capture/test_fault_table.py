@@ -62,7 +62,7 @@ that finishes the take, `exlcap shoot --scene NAME --resume`, is printed with th
 
 
 class Interrupting(SimulatedCamera):
-    """Sends its own process a signal at a pulse, when the pairs before it are listed."""
+    """Sends its own process a signal while a pulse is exposed, when the pairs before it are listed."""
 
     interrupt = signal.SIGINT
     folder = Path()
@@ -71,10 +71,14 @@ class Interrupting(SimulatedCamera):
     def pulse(self):
         super().pulse()
         self.fired += 1
+
+    def grab(self, timeout_ms):
         if self.fired == AT + 1:
+            self.fired += 1
             while len(read_take(self.folder).pairs) < AT - 1:
                 time.sleep(0.01)
             os.kill(os.getpid(), self.interrupt)
+        return super().grab(timeout_ms)
 
 
 def workspace_at(root: Path) -> Workspace:
