@@ -1,0 +1,277 @@
+"""Does the method work? The paper's methods on simulated pairs. ``python benchmarks/study.py [--json]``
+
+Photographs with labelled people become pairs with `exlcap simulate` (three darknesses each, all test splits present).
+Then a small network is trained from scratch by each method, under both input normalisations and several seeds, and
+`ours` at several LUPI weights; everything else is the `small` preset with the values below. Each network's last
+averaged weights are judged with ground-truth boxes and flip test; nothing is chosen by a test split, nor by the
+validation split.
+
+Every finished run is a row in rows.json in the work folder, and an unfinished one goes on from its checkpoint, so the
+study can be stopped and called again. The tables are written between the two marks of docs/results.md; what is said
+around them is written by hand. Longer: --epochs 20 (about 15 minutes a run on an idle core) in another --work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[1]
+PHOTOS = ROOT.parent / "shared" / "data" / "people"
+MARKS = ("<!-- study: begin -->", "<!-- study: end -->")
+METHODS = ("baseline-low", "baseline-well", "baseline-all", "lsbn", "ours")
+NORMALISATIONS = ("equal", "official")
+WEIGHT = 0.1
+"""Of the LUPI loss, `relative`, in the runs that are not of the sweep: the small preset's."""
+SWEEP = (0.01, 1.0, 10.0)
+SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
+PAIRS_PER_PHOTO = 3
+SETTINGS = {
+    "model": {"base_channels": 24, "head_channels": 32},
+    "optim": {"batch": 16, "ema": 0.99, "pictures_every": 0},
+}
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to be trained."""
+
+    method: str
+    normalisation: str
+    weight: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder and of its row."""
+        weight = f"-w{self.weight:g}" if self.method == "ours" else ""
+        return f"{self.method}-{self.normalisation}{weight}-s{self.seed}"
+
+
+def plan(seeds: int) -> list[Run]:
+    """All runs, seed by seed, the methods before the sweep, so that a study cut short can be read."""
+    runs = [Run(m, n, WEIGHT, seed) for seed in range(seeds) for n in NORMALISATIONS for m in METHODS]
+    return runs + [Run("ours", n, weight, seed) for seed in range(seeds) for n in NORMALISATIONS for weight in SWEEP]
+
+
+def make_data(work: Path, photos: Path) -> Path:
+    """The workspace with the simulated data set `people`, made if it is not there."""
+    lab = work / "lab"
+    exlcap = [sys.executable, "-m", "exlcap"]
+    if not lab.exists():
+        subprocess.run([*exlcap, "init", "--emulated", str(lab)], check=True)
+    if not (lab / "datasets" / "people").exists():
+        subprocess.run(
+            [*exlcap, "-C", str(lab), "simulate", "--photos", str(photos / "images"), "--labels",
+             str(photos / "train.json"), "--test-labels", str(photos / "test.json"), "--name", "people",
+             "--pairs-per-photo", str(PAIRS_PER_PHOTO)], check=True,
+        )  # fmt: skip
+    return lab
+
+
+def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
+    """Train one network, or go on with it, and judge its last weights on all test splits."""
+    from exlcap.train.evaluate import oks
+    from exlcap.train.loop import train
+    from exlcap.train.prepare import new_config, new_run, resumed_run
+    from exlcap.train.results import How, judge, read_tests
+    from exlcap.train.trained import load_best
+
+    config = new_config(
+        "small",
+        None,
+        {
+            "data": "people", "method": run.method, "seed": run.seed,
+            "input": {"normalisation": run.normalisation}, "lupi": {"weight": run.weight}, "model": SETTINGS["model"],
+            "optim": {**SETTINGS["optim"], "epochs": epochs, "validate_every": epochs},
+        },
+    )  # fmt: skip
+    folder, data_folder = lab / "runs" / run.name, lab / "datasets" / "people"
+    data = (resumed_run if folder.exists() else new_run)(folder, config, data_folder)
+    state = train(folder, config, data)
+    judged = judge(load_best(folder), data_folder, read_tests(data_folder), How())
+    similarity = {
+        name: {
+            f"{figure.pair_id}": round(oks(joints, figure.keypoints, figure.box), 4)
+            for figure, joints in zip(part.figures, part.predictions.joints, strict=True)
+        }
+        for name, part in judged.items()
+    }
+    return {
+        **asdict(run),
+        "seconds": round(state.seconds, 1),
+        "val_ap": state.best_ap,
+        "ap": {name: round(part.scores.ap, 3) for name, part in judged.items()},
+        "oks": {name: similarity[name] for name in ("LL-A", "WL")},
+        **({"gradient": gradient_shares(state.model, data.train, config)} if run.method == "ours" else {}),
+    }
+
+
+def gradient_shares(model: Any, people: Any, config: Any) -> dict[str, float]:
+    """Norm of the LUPI loss's gradient over the pose losses', in the backbone, at the weights of both presets."""
+    from exlcap.train.batches import epoch_batches
+    from exlcap.train.config import LupiConfig, preset
+    from exlcap.train.distributed import world
+    from exlcap.train.lupi import batch_lupi
+    from exlcap.train.step import batch_losses
+
+    batch = next(epoch_batches(people, config, 0, world(), skip=0))
+    model.train()
+    weights = [p for p in model.backbone.parameters() if p.requires_grad]
+    losses = batch_losses(model, batch, config)
+    assert losses.low is not None and losses.well is not None
+    pose = _norm(torch.autograd.grad(losses.low + losses.well, weights, retain_graph=True))
+    features = model(batch.images, batch.n_low).features
+    official = config.model_copy(update={"lupi": LupiConfig(**preset("official")["lupi"])})
+    shares = {}
+    for name, how in (("run", config), ("official", official)):
+        lupi = how.lupi.weight * batch_lupi(features, batch.n_low, how)
+        shares[name] = _norm(torch.autograd.grad(lupi, weights, retain_graph=True, allow_unused=True)) / pose
+    return {name: float(f"{share:.3g}") for name, share in shares.items()}
+
+
+def _norm(gradients: tuple[torch.Tensor | None, ...]) -> float:
+    return float(sum(g.double().square().sum() for g in gradients if g is not None) ** 0.5)
+
+
+Rows = list[dict[str, Any]]
+
+
+def of(rows: Rows, method: str, normalisation: str, weight: float = WEIGHT) -> Rows:
+    """Rows of one method under one normalisation, one for each seed that is done, in order of seeds."""
+    wanted = (method, normalisation, weight if method == "ours" else WEIGHT)
+    found = [row for row in rows if (row["method"], row["normalisation"], row["weight"]) == wanted]
+    return sorted(found, key=lambda row: int(row["seed"]))
+
+
+def cell(values: list[float]) -> str:
+    """Mean, and how far the seeds lie from it at most."""
+    mean = sum(values) / len(values)
+    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {max(abs(v - mean) for v in values):.1f}"
+
+
+def gain(rows: Rows, base: Rows, split: str) -> str:
+    """AP over that of `base`, seed by seed, and in brackets the 95 % interval of the difference of mean OKS (x 100).
+
+    The interval is of the choice of test photographs (bootstrap over photographs, seeds averaged), not of seeds.
+    """
+    seeds = sorted({row["seed"] for row in rows} & {row["seed"] for row in base})
+    mine, other = ({row["seed"]: row for row in some} for some in (rows, base))
+    differences = [mine[seed]["ap"][split] - other[seed]["ap"][split] for seed in seeds]
+    each = " / ".join(f"{d:+.1f}" for d in differences)
+    if split not in ("LL-A", "WL"):
+        return each
+    pairs = list(mine[seeds[0]]["oks"][split])
+    per_pair = [np.mean([mine[s]["oks"][split][p] - other[s]["oks"][split][p] for s in seeds]) for p in pairs]
+    photos = np.unique([pair.rsplit("-", 3)[0] for pair in pairs], return_inverse=True)[1]
+    sums, counts = np.bincount(photos, per_pair), np.bincount(photos)
+    drawn = np.random.default_rng([0]).integers(0, len(sums), (RESAMPLES, len(sums)))
+    low, high = np.percentile(100 * sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+    return f"{each} ({low:+.1f} to {high:+.1f})"
+
+
+def tables(about: dict[str, Any], rows: Rows) -> str:
+    """Everything measured, as Markdown."""
+    head = "| | " + " | ".join(SPLITS) + " | seeds |\n|---|" + "---|" * (len(SPLITS) + 1)
+    lines = [f"Measured with {about['machine']['text']}, {about['epochs']} epochs, {len(rows)} runs."]
+    for normalisation in NORMALISATIONS:
+        base = of(rows, "baseline-all", normalisation)
+        found = [(m, some) for m in METHODS if (some := of(rows, m, normalisation))]
+        lines += ["", f"**AP, `{normalisation}` normalisation** (mean of seeds ± the farthest seed)", "", head]
+        for method, some in found:
+            cells = [cell([row["ap"][split] for row in some]) for split in SPLITS]
+            lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {len(some)} |")
+        compared = [(m, some) for m, some in found if base and m in ("lsbn", "ours")]
+        lines += ["", f"AP over `baseline-all`, seed by seed, `{normalisation}`", "", head] if compared else []
+        for method, some in compared:
+            cells = [gain(some, base, split) for split in SPLITS]
+            lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {len(some)} |")
+    lines += ["", "**LUPI weight** (`ours`, `relative`; 0 is `lsbn`)", "", head.replace("| |", "| | weight |", 1)
+              .replace("|---|", "|---|---|", 1)]  # fmt: skip
+    for normalisation in NORMALISATIONS:
+        for weight in sorted({0.0, WEIGHT, *SWEEP}):
+            some = of(rows, "ours", normalisation, weight) if weight else of(rows, "lsbn", normalisation)
+            if some:
+                cells = [cell([row["ap"][split] for row in some]) for split in SPLITS]
+                lines.append(f"| {normalisation} | {weight:g} | " + " | ".join(cells) + f" | {len(some)} |")
+    shares = [row for row in rows if "gradient" in row]
+    if shares:
+        lines += ["", "**Size of the LUPI gradient** over the pose losses' in the backbone, end of training, one batch",
+                  "", "| | weight | this run's | official weight and form |", "|---|---|---|---|"]  # fmt: skip
+        for row in sorted(shares, key=lambda row: (row["normalisation"], row["weight"], row["seed"])):
+            share = row["gradient"]
+            label = f"{row['normalisation']}, seed {row['seed']}"
+            lines.append(f"| {label} | {row['weight']:g} | {share['run']:.2g} | {share['official']:.2g} |")
+    return "\n".join(lines)
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What it was measured on."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    text = f"torch {version('torch')} on {threads} thread(s) of {cpu} ({os.cpu_count()} cores)"
+    return {"text": text, "python": platform.python_version(), "torch": version("torch"), "threads": threads}
+
+
+def main() -> None:
+    """Run what is not yet done, then write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder with images/, train.json and test.json")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "study", help="where everything is kept")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--only-report", action="store_true", help="train nothing more")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    path = options.work / "rows.json"
+    about = {"epochs": options.epochs, "settings": SETTINGS, "machine": machine(options.threads)}
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if [kept["about"][key] for key in ("epochs", "settings")] != [about["epochs"], about["settings"]]:
+            raise SystemExit(f"{path} is of {kept['about']}: give the same --epochs, or another --work folder")
+        about, rows = kept["about"], kept["rows"]
+    else:
+        rows = []
+    if not options.only_report:
+        lab = make_data(options.work, options.photos)
+        done = {Run(r["method"], r["normalisation"], r["weight"], r["seed"]) for r in rows}
+        for run in plan(options.seeds):
+            if run in done:
+                continue
+            began = time.process_time()
+            rows.append(train_and_judge(lab, run, options.epochs) | {"cpu_s": round(time.process_time() - began, 1)})
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps({"about": about, "rows": rows}))
+            part.replace(path)
+            print(run.name, rows[-1]["ap"], f"{rows[-1]['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
+    if options.report.exists():
+        before, rest = options.report.read_text(encoding="utf-8").split(MARKS[0])
+        after = rest.split(MARKS[1])[1]
+        text = f"{before}{MARKS[0]}\n{tables(about, rows)}\n{MARKS[1]}{after}"
+        options.report.write_text(text, encoding="utf-8")
+    slim = [{key: value for key, value in row.items() if key != "oks"} for row in rows]
+    print(json.dumps({"about": about, "rows": slim}, indent=1) if options.json else tables(about, rows))
+
+
+if __name__ == "__main__":
+    main()
