@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.annotate.networks.card import Card, Output
+from exlcap.annotate.networks.card import Card, Input, Output
 from exlcap.develop import Rgb8
 from exlcap.downloads import fetch, read_member, weights_folder
 from exlcap.errors import ExlcapError
@@ -128,14 +128,15 @@ def run(network: Network, pictures: Rgb8, outputs: Sequence[Output]) -> list[Arr
         part = pictures[start : start + network.batch]
         # a network of a fixed batch gets its last one filled up
         filled = part if network.batch == MAX_BATCH else np.resize(part, (network.batch, *part.shape[1:]))
-        for kept, value in zip(found, network.session.run(names, {entry: _fed(network.card, filled)}), strict=True):
+        for kept, value in zip(
+            found, network.session.run(names, {entry: input_tensor(network.card.input, filled)}), strict=True
+        ):
             kept.append(np.asarray(value)[: len(part)])
     return [np.concatenate(parts).astype(np.float64) for parts in found]
 
 
-def _fed(card: Card, pictures: Rgb8) -> npt.NDArray[Any]:
-    """Pictures as the network's input tensor."""
-    how = card.input
+def input_tensor(how: Input, pictures: Rgb8) -> npt.NDArray[Any]:
+    """Pictures, uint8 (N, height, width, 3) RGB, in the colours, scale, layout and type that a network wants."""
     values: npt.NDArray[Any] = pictures[..., ::-1] if how.colour == "BGR" else pictures
     if any(how.mean) or how.std != (1.0, 1.0, 1.0):
         values = (values - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)

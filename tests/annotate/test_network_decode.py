@@ -10,6 +10,7 @@ from exlcap.annotate.networks.decode import from_coordinates, from_heatmaps, fro
 from exlcap.annotate.networks.detect import from_yolox
 from exlcap.annotate.networks.people import as_ours
 from exlcap.annotate.networks.placing import crop_matrix, placed, whole_matrix
+from exlcap.annotate.networks.session import input_tensor
 from exlcap.errors import ExlcapError
 from exlcap.joints import JOINTS
 
@@ -146,6 +147,18 @@ def test_outside_a_picture_lies_the_pad():
         assert placed(picture, crop_matrix(box, how), how)[0, 0].tolist() == corner
     how = Input(width=64, height=64)
     assert not placed(picture, crop_matrix((500.0, 500.0, 60.0, 60.0), how), how).any()  # wholly outside
+
+
+def test_the_input_is_normalised_in_the_order_of_its_colours():
+    picture = np.full((1, 16, 16, 3), (10, 20, 30), np.uint8)
+    how = Input(width=16, height=16, colour="BGR", mean=(1, 2, 3), std=(2, 4, 8))
+    tensor = input_tensor(how, picture)
+    assert tensor.shape == (1, 3, 16, 16)
+    assert tensor.dtype == np.float32
+    assert tensor[0, :, 0, 0].tolist() == [14.5, 4.5, 0.875]
+    plain = input_tensor(Input(width=16, height=16, layout="NHWC", dtype="uint8"), picture)
+    assert plain.dtype == np.uint8
+    assert np.array_equal(plain, picture)
 
 
 def test_the_raw_grid_of_yolox():

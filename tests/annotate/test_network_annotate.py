@@ -1,0 +1,227 @@
+"""`exlcap annotate` with networks, from raw frames to the label files of both cameras."""
+
+import json
+import threading
+import time
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from exlcap.alignment import make_alignment, write_alignment
+from exlcap.annotate.commands import annotate_command
+from exlcap.annotate.tracks import NEW, with_ids
+from exlcap.errors import ExlcapError
+from exlcap.files import sha256_file
+from exlcap.labels import PairLabels, Person, read_labels, write_labels
+from exlcap.rig import ROLES, WHITE_DN
+from exlcap.take import CameraInfo, Pair, TakeHeader, TakeWriter
+from tests.annotate import made_networks as made
+from tests.conftest import steps_of
+
+SIZE = (320, 200)
+SHIFT = np.array([[1, 0, 5.0], [0, 1, -3.0], [0, 0, 1]])
+PAIRS = 4
+
+
+def at(frame: int) -> list[np.ndarray]:
+    """Two people who walk towards each other, and pass at different heights."""
+    return [made.stick(60 + 4 * frame, 20, 12), made.stick(230 - 4 * frame, 40, 12)]
+
+
+def raw_of(picture, rig):
+    """The Bayer frame that develops to a grey picture, uint8 (H, W, 3)."""
+    srgb = picture[..., 0] / 255.0
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    black = rig.dark_level_dn("well")
+    return np.rint(black + linear * (WHITE_DN - black)).astype(np.uint16)
+
+
+@pytest.fixture
+def walked(workspace):
+    """A take of two painted people in two steps, and an alignment with a mirror in it."""
+    rig = workspace.rig
+    steps = steps_of(rig, "plaza", (1, 4))
+    info = {role: CameraInfo(serial=rig.serial(role), model="painted", driver="none") for role in ROLES}
+    header = TakeHeader(
+        kind="scene", scene="plaza", number=1, created="2026-11-20T00:00:00+00:00", status="recording", rig=rig,
+        steps=steps, pairs_per_step=PAIRS, sync_mode="software", settings_proof="assumed", cameras=info, versions={},
+    )  # fmt: skip
+    writer = TakeWriter(workspace.scene("plaza") / "take-001", header)
+    for number, step in enumerate(steps):
+        for index in range(PAIRS):
+            raw = raw_of(made.painted(at(number * PAIRS + index), SIZE), rig)
+            frames = {
+                role: writer.frame(
+                    raw, step.k, index, role=role, asked=step.setting(role), read_back=step.setting(role),
+                    frame_id=index, host_time_ns=time.time_ns(),
+                )
+                for role in ROLES
+            }  # fmt: skip
+            writer.pair(Pair(k=step.k, index=index, **frames))
+    writer.finish("complete")
+    alignment = make_alignment(SHIFT, True, SIZE, SIZE, "ref-001", "2026-11-20T00:00:00+00:00")
+    write_alignment(workspace.alignments / "align-001.json", alignment)
+    return workspace
+
+
+@pytest.fixture
+def cards(tmp_path):
+    folder = tmp_path / "cards"
+    folder.mkdir()
+    boxes = [[[30, 1, 160, 150, 0.9], [160, 20, 290, 180, 0.8]]]
+    made.constant_network(folder / "boxes.onnx", *SIZE, boxes=boxes)
+    made.card(folder / "boxes.toml", Path("boxes.onnx"), *SIZE, "[detector]")
+    made.heatmap_network(folder / "maps.onnx", 192, 256)
+    made.card(folder / "maps.toml", Path("maps.onnx"), 192, 256, "[heatmap]", 'detector_card = "boxes.toml"')
+    return folder
+
+
+def annotate(workspace, *arguments):
+    done = CliRunner().invoke(annotate_command, [*map(str, arguments), "--json"], obj=workspace.root)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_both_frames_get_labels_where_the_people_are(walked, cards):
+    data = annotate(walked, "--network", cards / "maps.toml")
+    assert data["takes"] == [{"take": "plaza take-001", "pairs": 8, "labelled": 8, "people": 16}]
+    assert data["device"] == "CPU"
+    labels = read_labels(walked.labels("plaza", 1))
+    for number, pair in enumerate(labels.pairs.values()):
+        assert len(pair.well) == len(pair.low) == 2
+        for person, true in zip(sorted(pair.well, key=lambda p: p.id), at(number), strict=True):
+            assert np.abs(person.keypoints[:, :2] - true).max() < 1.5
+            assert (person.keypoints[:, 2] == 2).all()
+            assert person.scores is not None and person.scores.min() > 0.5
+            assert person.spread_px is not None and person.spread_px.max() < 1.5
+            assert f"network: maps 1 sha256:{sha256_file(cards / 'maps.onnx')}" in person.origin
+            (carried,) = [p for p in pair.low if p.id == person.id]
+            there = carried.labelled
+            expected = np.column_stack([319 - (person.keypoints[:, 0] - 5), person.keypoints[:, 1] + 3])
+            assert np.allclose(carried.keypoints[there, :2], expected[there])
+            assert there.sum() >= 12
+
+
+def test_ids_hold_through_the_steps_of_a_take(walked, cards):
+    annotate(walked, "--network", cards / "maps.toml")
+    pairs = read_labels(walked.labels("plaza", 1)).pairs.values()
+    ids = [sorted(person.id for person in pair.well) for pair in pairs]
+    assert ids == [["p1", "p2"]] * 8
+
+
+def test_running_again_changes_nobody_decided_on_or_labelled_by_hand(walked, cards):
+    annotate(walked, "--network", cards / "maps.toml")
+    path = walked.labels("plaza", 1)
+    labels = read_labels(path)
+    names = list(labels.pairs)
+    moved = {}
+    for name, review, origin in (
+        (names[0], "accepted", "network: old"),
+        (names[1], "edited", "network: old"),
+        (names[2], "rejected", "network: old"),
+        (names[3], "undecided", "hand: a.json"),
+    ):
+        first, second = labels.pairs[name].well
+        keypoints = np.add(first.keypoints, (3, 2, 0))
+        moved[name] = Person(first.id, keypoints, first.box, origin, review=review)
+        labels.pairs[name] = PairLabels((moved[name], second), ())
+    write_labels(path, labels)
+    annotate(walked, "--network", cards / "maps.toml")
+    again = read_labels(path)
+    for name, kept in moved.items():
+        people = {person.id: person for person in again.pairs[name].well}
+        assert len(people) == 2
+        assert np.array_equal(people[kept.id].keypoints, kept.keypoints)
+        assert (people[kept.id].review, people[kept.id].origin) == (kept.review, kept.origin)
+    fresh = again.pairs[names[5]].well
+    assert all(person.origin.startswith("network: maps") for person in fresh)
+
+
+def test_unsure_joints_are_flagged_and_missing_ones_left_out(walked, cards):
+    text = (cards / "maps.toml").read_text()
+    # what these maps reach counts for little: every joint is unsure, then unknown
+    (cards / "maps.toml").write_text(text.replace("[joints]", "[joints]\nfull_score = 2.5"))
+    annotate(walked, "--network", cards / "maps.toml")
+    people = [p for pair in read_labels(walked.labels("plaza", 1)).pairs.values() for p in pair.well]
+    assert len(people) == 16
+    assert all((person.keypoints[:, 2] == 1).all() for person in people)
+    (cards / "maps.toml").write_text(text.replace("[joints]", "[joints]\nfull_score = 20"))
+    assert annotate(walked, "--network", cards / "maps.toml")["takes"][0]["people"] == 0
+
+
+def test_weights_from_a_server_and_from_a_file(walked, cards, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    served = tmp_path / "served"
+    served.mkdir()
+    with zipfile.ZipFile(served / "maps-1.zip", "w") as archive:
+        archive.write(cards / "maps.onnx", "20260101/maps/end2end.onnx")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/maps-1.zip"
+    card = cards / "maps.toml"
+    card.write_text(card.read_text().replace('file = "maps.onnx"', f'url = "{url}"\nmember = "end2end.onnx"'))
+    assert annotate(walked, "--network", card)["takes"][0]["people"] == 16
+    assert (tmp_path / "cache" / "weights" / "maps-1.zip").is_file()
+    server.shutdown()
+    server.server_close()
+    assert annotate(walked, "--network", card)["takes"][0]["people"] == 16  # from the cache
+    monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path / "other"))
+    with pytest.raises(ExlcapError, match="cannot be had") as caught:
+        annotate(walked, "--network", card)
+    assert url in caught.value.hint
+    assert "--weights maps=FILE" in caught.value.hint
+    for given in (served / "maps-1.zip", f"maps={cards / 'maps.onnx'}"):
+        data = annotate(walked, "--network", card, "--weights", given)
+        assert sha256_file(cards / "maps.onnx") in data["origin"]
+
+
+def test_hand_labels_and_networks_do_not_go_together(walked, cards, tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(ExlcapError, match="--from labels without a network"):
+        annotate(walked, "--from", tmp_path / "a.json", "--network", cards / "maps.toml")
+
+
+def test_a_scene_that_is_not_there_is_told(walked, cards):
+    with pytest.raises(ExlcapError, match="no takes to label of scene 'hall'"):
+        annotate(walked, "--network", cards / "maps.toml", "--scene", "hall")
+
+
+def someone(x: float, name: str = NEW) -> Person:
+    joints = made.stick(x, 40)
+    return Person(name, np.column_stack([joints, np.full(14, 2.0)]), (x - 20, 30.0, 50.0, 140.0), "network: a")
+
+
+def ids_of(frames):
+    return [[person.id for person in people] for people in with_ids(frames)]
+
+
+def test_people_are_followed_by_where_they_are_not_by_their_order():
+    frames = [[someone(50 + 3 * i), someone(200 - 3 * i)][:: 1 if i % 2 else -1] for i in range(4)]
+    assert ids_of(frames) == [["p1", "p2"], ["p2", "p1"]] * 2
+
+
+def test_somebody_hidden_for_a_while_comes_back_as_the_same():
+    frames = [[someone(50)], [], [], [someone(55)], *[[]] * 6, [someone(55)]]
+    assert [ids for ids in ids_of(frames) if ids] == [["p1"], ["p1"], ["p2"]]
+
+
+def test_an_id_given_by_hand_spreads_to_the_frames_around_and_is_nobody_elses():
+    frames = [[someone(50)], [someone(53, "anna"), someone(200)], [someone(56), someone(203, "p1")]]
+    assert ids_of(frames) == [["anna"], ["anna", "p1"], ["anna", "p1"]]
+
+
+def test_an_id_is_never_twice_in_a_frame():
+    # the same hand-given id on two people who are far apart: the second person's frames get another
+    frames = [[someone(50, "anna"), someone(200)], [someone(52), someone(201, "anna")], [someone(54), someone(203)]]
+    named = ids_of(frames)
+    assert all(len(set(ids)) == len(ids) for ids in named)
+    assert named[0][0] == named[1][1] == "anna"
