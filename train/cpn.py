@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,6 +20,10 @@ from exlcap.train.lsbn import Norm
 
 def _upsample(size: tuple[int, int]) -> nn.Module:
     return nn.Upsample(size=size, mode="bilinear", align_corners=True)
+
+
+def _relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
 
 
 def _conv_bn(inputs: int, outputs: int, norm: Norm) -> list[nn.Module]:
@@ -43,13 +46,13 @@ class GlobalNet(nn.Module):
         super().__init__()
         deep_first = list(reversed(inputs))
         sizes = [(size[0] >> level, size[1] >> level) for level in (3, 2, 1, 0)]
-        self.laterals = nn.ModuleList(nn.Sequential(*_conv_bn(c, channels, norm), nn.ReLU()) for c in deep_first)
+        self.laterals = nn.ModuleList(nn.Sequential(*_conv_bn(c, channels, norm), _relu()) for c in deep_first)
         self.upsamples = nn.ModuleList(
             nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), _upsample(finer), norm(channels))
             for finer in sizes[1:]
         )
         self.predicts = nn.ModuleList(
-            nn.Sequential(*_conv_bn(channels, channels, norm), nn.ReLU(), *_to_heatmaps(channels, size, last_bn, norm))
+            nn.Sequential(*_conv_bn(channels, channels, norm), _relu(), *_to_heatmaps(channels, size, last_bn, norm))
             for _ in sizes
         )
 
@@ -61,7 +64,7 @@ class GlobalNet(nn.Module):
         pyramid: list[Tensor] = []
         for level, (lateral, stage) in enumerate(zip(self.laterals, reversed(stages), strict=True)):
             feature = lateral(stage)
-            pyramid.append(feature if level == 0 else feature + self.upsamples[level - 1](pyramid[-1]))
+            pyramid.append(feature if level == 0 else self.upsamples[level - 1](pyramid[-1]).add_(feature))
         return pyramid, [head(f) for head, f in zip(self.predicts, pyramid, strict=True)] if predict else []
 
 
@@ -77,7 +80,7 @@ class PyramidConv(nn.Conv2d):
         """Maps (N, channels, h, w) of any sizes -> (N, outputs, height, width)."""
         weights = self.weight.chunk(self.parts, 1)
         maps = [self._resized(F.conv2d(f, w)) for f, w in zip(features, weights, strict=True)]
-        total = reduce(torch.add, maps)
+        total = reduce(Tensor.add_, maps)
         return total if self.bias is None else total + self.bias[:, None, None]
 
     def _resized(self, x: Tensor) -> Tensor:
@@ -95,17 +98,17 @@ class RefineBlock(nn.Module):
         self.body = nn.Sequential(
             entry(planes),
             norm(planes),
-            nn.ReLU(),
+            _relu(),
             nn.Conv2d(planes, planes, 3, 1, 1, bias=False),
             norm(planes),
-            nn.ReLU(),
+            _relu(),
             *_conv_bn(planes, 2 * planes, norm),
         )
         self.downsample = nn.Sequential(entry(2 * planes), norm(2 * planes))
 
     def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor:
         """What `entry` takes -> (N, 2 planes, H, W)."""
-        return torch.relu(self.body(x) + self.downsample(x))
+        return F.relu(self.body(x).add_(self.downsample(x)), inplace=True)
 
 
 class RefineNet(nn.Module):

@@ -70,9 +70,15 @@ def _gram_distance(f: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
     """
     if 2 * f.shape[1] <= 3 * f.shape[2]:
         gram_e = e @ e.mT
-        return _square(f @ f.mT - gram_e), _square(gram_e)
+        return _square(_gram(f) - gram_e), _square(gram_e)
     scale = _square(e.mT @ e)
-    return _square(f.mT @ f) + scale - 2 * _square(f.mT @ e), scale
+    return _square(_gram(f.mT)) + scale - 2 * _square(f.mT @ e), scale
+
+
+def _gram(f: Tensor) -> Tensor:
+    """F F^T with half the work for its gradient: (g + g^T) F is 2 g F where g is symmetric, as it is for a square."""
+    product = f @ f.detach().mT
+    return 2 * product - product.detach()
 
 
 def _square(matrix: Tensor) -> Tensor:

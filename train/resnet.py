@@ -54,7 +54,7 @@ class BasicBlock(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return self.relu(out + shortcut)  # type: ignore[no-any-return]
+        return self.relu(out.add_(shortcut))  # type: ignore[no-any-return]
 
 
 class Bottleneck(nn.Module):
@@ -79,7 +79,7 @@ class Bottleneck(nn.Module):
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        return self.relu(out + shortcut)  # type: ignore[no-any-return]
+        return self.relu(out.add_(shortcut))  # type: ignore[no-any-return]
 
 
 class ResNet(nn.Module):
