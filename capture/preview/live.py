@@ -238,11 +238,10 @@ class LiveRig:
 
     def _shoot(self, request: Request) -> None:
         """Shoot a take as `exlcap shoot` does, with cameras opened anew."""
-        what = "reference" if request.scene is None else request.scene
+        self.begin("reference" if request.scene is None else request.scene)
         number = 1 if self.status.ended is None else self.status.ended.number + 1
-        self.status = Status("recording", shooting=Shooting(what, total=0), ended=self.status.ended)
         try:
-            report = run_take(self.workspace, request, self._follow)
+            report = run_take(self.workspace, request, self.follow)
             ok = not (report.stopped or report.beyond)
             ended = Ended(number, ok, report.text(), f"finish it with: {request.command}" if report.stopped else "")
         except ExlcapError as error:
@@ -251,8 +250,13 @@ class LiveRig:
             self._request = None
         self.status = Status("opening", ended=ended)
 
+    def begin(self, what: str) -> None:
+        """A take of a scene is about to be shot."""
+        self.status = Status("recording", shooting=Shooting(what, total=0), ended=self.status.ended)
+
     @contextmanager
-    def _follow(self, pairs: int) -> Iterator[Operator]:
+    def follow(self, pairs: int) -> Iterator[Operator]:
+        """Show the pairs of a take while it is shot."""
         shooting = self.status.shooting or Shooting("", 0)
         self.status = replace(self.status, shooting=replace(shooting, total=pairs))
         self.rhythm = Rhythm()
