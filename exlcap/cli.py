@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
     "eval": ("exlcap.train.result_commands", "Evaluate a trained network on the test splits."),
+    "predict": ("exlcap.train.result_commands", "Predict joints of people in pictures."),
     "export": ("exlcap.train.result_commands", "Export a trained network as ONNX with a card for annotate."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
 }

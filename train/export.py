@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from exlcap.files import sha256_bytes, write_atomic
 from exlcap.joints import JOINTS
 from exlcap.rig import Role
 from exlcap.train.augment import PLAIN
-from exlcap.train.config import Config, LossConfig
+from exlcap.train.config import Config
 from exlcap.train.crops import crop_people, place
 from exlcap.train.fold import folded
 from exlcap.train.heatmaps import decode
@@ -35,6 +34,7 @@ from exlcap.train.inputs import network_input
 from exlcap.train.losses import probabilities
 from exlcap.train.model import STRIDE, PoseNet
 from exlcap.train.pairs import TEST_SPLITS, read_split
+from exlcap.train.predict import full_score
 from exlcap.train.trained import Trained
 
 CHECKED = 8
@@ -195,10 +195,3 @@ full_score = {full_score(config.loss):.4g}
 def _wrapped(names: Sequence[str]) -> str:
     rows = [names[i : i + 5] for i in range(0, len(names), 5)]
     return "\n".join("  " + " ".join(f'"{name}",' for name in row) for row in rows)
-
-
-def full_score(loss: LossConfig) -> float:
-    """Height of a heat map that is exactly as taught: the targets' peak, or that of a Gaussian of sum 1."""
-    if loss.kind == "mse":
-        return loss.peak
-    return 1 / (2 * math.pi * loss.refine_sigma**2)

@@ -105,7 +105,7 @@ def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
     plain: Rgb8 = cv2.warpAffine(read_image(data_folder, figure.file), to_tile[:2], size[::-1], flags=cv2.INTER_AREA)
     found = np.concatenate([shown.joints, np.full((N_JOINTS, 1), 2.0)], 1)
     fit = oks(shown.joints, figure.keypoints, figure.box)
-    visible = _amplified(plain) if figure.light == "low" else plain
+    visible = amplified(plain) if figure.light == "low" else plain
     drawn = [
         _captioned(_drawn(visible, found, to_tile), f"predicted, OKS {fit:.2f}"),
         _captioned(_drawn(visible, figure.keypoints, to_tile), "true"),
@@ -115,7 +115,7 @@ def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
     return [_captioned(plain, f"{shown.split}, as shot"), _captioned(visible, "amplified"), *drawn]
 
 
-def _amplified(picture: Rgb8) -> Rgb8:
+def amplified(picture: Rgb8) -> Rgb8:
     """Each channel brought to a mean of 0.4, as the network sees it."""
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     bright: Rgb8 = (255 * brightened(image, AMPLIFIED_MEAN)[0].permute(1, 2, 0).clamp(0, 1)).round().byte().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,7 @@ from exlcap.alignment import apply_homography
 from exlcap.joints import FLIP_INDICES, N_JOINTS
 from exlcap.rig import ROLES
 from exlcap.train.batches import plain_inputs
-from exlcap.train.config import Config
+from exlcap.train.config import Config, LossConfig
 from exlcap.train.crops import Crop
 from exlcap.train.heatmaps import decode, to_input
 from exlcap.train.losses import probabilities
@@ -72,3 +73,10 @@ def unmirrored(maps: Tensor, flip: Flip) -> Tensor:
     Both grids share their outer edges, so that no shift is left over.
     """
     return maps.flip(3)[:, list(OFFICIAL_PAIRS if flip == "official" else FLIP_INDICES)]
+
+
+def full_score(loss: LossConfig) -> float:
+    """Height of a heat map that is exactly as taught: the targets' peak, or that of a Gaussian of sum 1."""
+    if loss.kind == "mse":
+        return loss.peak
+    return 1 / (2 * math.pi * loss.refine_sigma**2)

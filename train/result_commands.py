@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.console import json_option, result
+from exlcap.console import json_option, progress, result, say
 from exlcap.errors import ExlcapError
 from exlcap.train.commands import share_cores
 
 if TYPE_CHECKING:
     from exlcap.rig import Role
 
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 run_option = click.option("--run", required=True, metavar="NAME", help="Run whose best weights are used.")
 
 
@@ -109,3 +110,50 @@ def export_command(ctx: click.Context, run: str, light: str, out: Path | None, a
     facts = {"file": str(path), "card": str(path.with_suffix(".toml")), "light": light, "images": check.images,
              "real": check.real, "difference": check.difference, "joints_px": check.joints_px}  # fmt: skip
     result(text, facts, as_json)
+
+
+@click.command()
+@run_option
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the pictures.")
+@click.option("--coco", type=FILE, help="COCO file that lists the pictures; its boxes are the people.")
+@click.option("--detections", type=FILE, help="Boxes in COCO's results format, instead of those of --coco.")
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder [default: runs/<run>/predict-NNN].")
+@click.argument("pictures", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@json_option
+@click.pass_context
+def predict_command(
+    ctx: click.Context, run: str, light: str, coco: Path | None, detections: Path | None, flip: bool, out: Path | None,
+    pictures: tuple[Path, ...], as_json: bool,
+) -> None:  # fmt: skip
+    """Predict joints of people in pictures.
+
+    PICTURES are files or folders of 8-bit images. People are the boxes of a COCO file, or those that a detector found;
+    without either, each picture is taken for one person. results.json (COCO keypoint results: x, y and score of 14
+    joints) and the pictures with skeletons go to a new folder.
+
+    \b
+    Example:
+      exlcap predict --run first --light well photo.jpg
+      exlcap predict --run first --light low --coco test_LL-A.json datasets/night/images
+      exlcap predict --run first --light low --detections boxes.json dark-photos
+    """
+    share_cores()
+    from exlcap.train.photos import find_photos, with_boxes
+    from exlcap.train.predicting import new_folder, predict_photos
+    from exlcap.train.trained import load_best
+
+    run_folder = workspace_of(ctx).run(run)
+    trained = load_best(run_folder)
+    folder = new_folder(out, run_folder)
+    found = find_photos(pictures)
+    photos = with_boxes(found, coco, detections)
+    if not photos:
+        raise ExlcapError(f"no box of a person in the {len(found)} pictures", "check the file of boxes")
+    if len(photos) < len(found):
+        say(f"{len(found) - len(photos)} of {len(found)} pictures have no box and are left out")
+    role: Role = "low" if light == "low" else "well"
+    with progress("predict", len(photos)) as step:
+        results = predict_photos(trained, photos, role, "mirror" if flip else "none", folder, step)
+    text = f"{len(results)} people in {len(photos)} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
+    result(text, {"folder": str(folder), "pictures": len(photos), "people": len(results)}, as_json)

@@ -17,12 +17,13 @@ from exlcap.errors import ExlcapError
 from exlcap.joints import JOINTS
 from exlcap.train import export as export_module
 from exlcap.train.config import LossConfig
-from exlcap.train.export import compare, export, full_score, onnx_bytes
+from exlcap.train.export import compare, export, onnx_bytes
 from exlcap.train.fold import folded, of_lighting
 from exlcap.train.heatmaps import targets
 from exlcap.train.inputs import network_input
 from exlcap.train.losses import probabilities
 from exlcap.train.model import build_model
+from exlcap.train.predict import full_score
 from exlcap.train.prepare import new_config
 from exlcap.train.trained import Trained
 
