@@ -25,7 +25,8 @@ class Grab:
     """One frame as a camera delivered it. What the camera does not tell is None.
 
     raw: uint16 (H, W), a copy of its own; None when the buffer failed. frame_id: counts exposures from 0 since `start`.
-    counter: pulses counted on the camera's line. chunk: the setting the frame itself reports. device_time_ns: start of
+    counter: what the camera's counter of pulses showed, in the frame itself; with the first pulse 0 or 1, as the camera
+    counts an edge before or after it looks. chunk: the setting the frame itself reports. device_time_ns: start of
     the exposure on the camera's own clock. failure: why there is no picture, None for a good frame.
     """
 
@@ -97,6 +98,11 @@ class Camera(Protocol):
 
     def pulses_counted(self) -> int | None:
         """Pulses on the line since `zero_counter`; None where the camera has no counter."""
+        ...
+
+    @property
+    def missed_triggers(self) -> int | None:
+        """Pulses it told to have ignored since it was opened, as they came too soon; None where it does not tell."""
         ...
 
     def grab(self, timeout_ms: int) -> Grab | None:

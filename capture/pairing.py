@@ -6,7 +6,8 @@ by when it arrived. Two situations:
 - The host fires the pulses one by one (`pulse` is given). A frame is accepted only if its key equals the number of the
   pulse just fired. A camera exposes at most once per pulse, so after pulse n (from 0) it has made at most n + 1 frames,
   and a frame with id n proves that no pulse was missed and that this is the frame of pulse n. After one missed pulse
-  ids lag for good: nothing is paired until grabbing is started anew.
+  ids lag for good: nothing is paired until grabbing is started anew. Whether a counter shows 0 or 1 with the first
+  pulse is not documented: the first frame that its id proves tells, and it must be the same for both cameras.
 - Pulses come from outside (`pulse` is None). Only counters will do, since ids shift with every missed pulse. Frames
   with equal counters pair. Between two frames of a camera at least as many pulses were counted as frames made; once
   that fails, the counter was reset and nothing of that camera is paired until grabbing is started anew.
@@ -62,22 +63,30 @@ class Pairer:
         self._done: set[int] = set()  # pulses above it that are decided, too
         self._newest: dict[Role, Grab] = {}  # by frame id
         self._reset: set[Role] = set()  # cameras whose counter was reset
+        self._astray = False  # a camera saw more pulses than were fired
+        self._first_count: int | None = None  # what counters show with the first pulse, where the host fires them
 
     @property
     def broken(self) -> bool:
         """Whether only a new start of grabbing can make pairs again."""
-        return bool(self._reset)
+        return bool(self._reset) or self._astray
 
-    def number(self, grab: Grab) -> int | None:
-        """The pulse a frame claims to be of; None when it says nothing."""
-        return grab.counter if self._key == "counter" else grab.frame_id
+    def number(self, grab: Grab, pulse: int | None = None) -> int | None:
+        """The pulse a frame claims to be of; None when it says nothing. pulse: as `add` has it."""
+        if self._key == "frame_id":
+            return grab.frame_id
+        if grab.counter is None or pulse is None:
+            return grab.counter
+        return None if self._first_count is None else grab.counter - self._first_count
 
     def add(self, role: Role, grab: Grab, pulse: int | None = None) -> list[Outcome]:
         """Take in a frame; return what is decided by it.
 
         pulse: number of the last pulse fired, counted from 0 since the start of grabbing, where the host fires them.
         """
-        number = self.number(grab)
+        self._learn(grab, pulse)
+        number = self.number(grab, pulse)
+        self._astray |= pulse is not None and grab.failure is None and (number is None or number > pulse)
         reason = self._refusal(role, grab, number, pulse)
         if reason is not None or number is None:
             told = number if grab.failure is None and role not in self._reset else pulse
@@ -94,12 +103,19 @@ class Pairer:
             outcomes.extend(self.settle(number - self._window))
         return outcomes
 
+    def _learn(self, grab: Grab, pulse: int | None) -> None:
+        """Learn what counters show with the first pulse, from a frame that its id proves to be of `pulse`."""
+        if self._first_count is None and pulse is not None and grab.counter is not None and grab.frame_id == pulse:
+            self._first_count = grab.counter - pulse
+
     def _refusal(self, role: Role, grab: Grab, number: int | None, pulse: int | None) -> str | None:
         """Why this frame can never be part of a pair; None when it can."""
         if grab.failure is not None:
             return f"failed buffer: {grab.failure}"
-        if number is None:
+        if grab.counter is None and self._key == "counter":
             return "the frame carries no pulse counter"
+        if number is None:
+            return f"not provably of pulse {pulse}: what the counter began with is not known"
         if not self._counts_on(role, grab):
             return "the pulse counter was reset"
         if number in self._waiting[role] or number in self._done:

@@ -17,7 +17,7 @@ from exlcap.capture.camera import Grab, same_setting
 from exlcap.capture.camera_checks import base_steps, take_frames
 from exlcap.capture.host_checks import NOT_HERE
 from exlcap.capture.nodes import Nodes
-from exlcap.capture.pylon_camera import FIRST_COUNT, FRAME_RATES, PylonCamera
+from exlcap.capture.pylon_camera import FRAME_RATES, PylonCamera
 from exlcap.capture.pylon_settings import CHUNKS, LINEAR
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Rig, Role, Setting
@@ -126,7 +126,7 @@ def _frames_data(grabs: list[Grab], written: Setting) -> dict[str, Any]:
     return {
         "frames": len(grabs),
         "chunks_enabled": list(CHUNKS) if chunks else NOT_HERE,
-        "first_counter": first.counter + FIRST_COUNT if first is not None and first.counter is not None else NOT_HERE,
+        "first_counter": first.counter if first is not None and first.counter is not None else NOT_HERE,
         "frames_until_setting": NOT_HERE if reached is None else reached - WRITTEN_BEFORE,
         "device_time_source": (first.device_time_source if first is not None else None) or NOT_HERE,
         "device_time_steps_ns": [b - a for a, b in pairwise(times)] or NOT_HERE,

@@ -20,6 +20,7 @@ import numpy as np
 from exlcap.capture.camera import CameraLimits, CameraLost, Grab, check_read_back
 from exlcap.capture.nodes import Nodes
 from exlcap.capture.pfs import load_pfs, pfs_path, save_pfs
+from exlcap.capture.pylon_events import TRIGGER_MISSED, EventCount
 from exlcap.capture.pylon_settings import configure, load_defaults
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
@@ -29,8 +30,6 @@ from exlcap.take import CameraInfo
 EMULATED_DEVICES = "2"
 BUFFERS = 16
 FRAME_RATES = ("BslResultingAcquisitionFrameRate", "ResultingFrameRate", "ResultingFrameRateAbs")
-FIRST_COUNT = 1
-"""What the pulse counter shows in the frame of the first pulse: the edge is counted before the exposure begins."""
 
 
 def load_pylon(emulated: bool) -> Any:
@@ -110,6 +109,7 @@ class PylonCamera:
         device.RegisterConfiguration(
             pylon.ConfigurationEventHandler(), pylon.RegistrationMode_ReplaceAll, pylon.Cleanup_Delete
         )
+        device.GrabCameraEvents.Value = True  # not possible any more once it is open
         device.Open()
         self._nodes = Nodes(device, self._who)
         load_defaults(self._nodes)
@@ -117,6 +117,7 @@ class PylonCamera:
             load_pfs(pylon, device, pfs, self._who)
             self._nodes.settings["pfs"] = f"{pfs.name}, sha256 {sha256_file(pfs)}"
         self._abilities = configure(self._nodes, self._rig, self._role)
+        self._missed = EventCount(pylon, device, self._nodes, TRIGGER_MISSED)
         device.MaxNumBuffer.Value = BUFFERS
         self._can_wait = bool(device.CanWaitForFrameTriggerReady())  # to ask takes half a millisecond
 
@@ -233,6 +234,11 @@ class PylonCamera:
         with self._talking("read its counter"):
             return int(self._device.CounterValue.Value)
 
+    @property
+    def missed_triggers(self) -> int | None:
+        """Pulses it told to have ignored since it was opened; None where it has no such event."""
+        return self._missed.value
+
     def grab(self, timeout_ms: int) -> Grab | None:
         """The next frame; None when none came in time."""
         with self._talking("fetch a frame"):
@@ -259,7 +265,7 @@ class PylonCamera:
             raw=np.asarray(result.Array, dtype=np.uint16),  # Array is a copy already
             frame_id=int(result.BlockID),
             host_time_ns=now,
-            counter=None if counter is None else int(counter) - FIRST_COUNT,
+            counter=None if counter is None else int(counter),
             device_time_ns=None if ticks is None else int(ticks),
             device_time_source=None if ticks is None else "chunk, exposure start" if timestamp else "grab result",
             chunk=None if exposure is None or gain is None else Setting(exposure_us=exposure, gain_db=gain),

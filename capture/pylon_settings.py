@@ -64,7 +64,7 @@ def configure(nodes: Nodes, rig: Rig, role: Role) -> Abilities:
     nodes.put("DeviceTemperatureSelector", "FpgaCore")
     for name in NOTED:
         nodes.note(name)
-    return Abilities(counts=_set_counter(nodes, rig.sync), chunks=_set_chunks(nodes))
+    return Abilities(counts=_set_counter(nodes, rig.sync, role), chunks=_set_chunks(nodes))
 
 
 def _switch_off_colour(nodes: Nodes) -> None:
@@ -125,11 +125,15 @@ def _by_software(sync: Sync, role: Role) -> bool:
     return sync.mode == "software" or (sync.mode == "exposure-active" and role == "well")
 
 
-def _set_counter(nodes: Nodes, sync: Sync) -> bool:
-    """Count the edges on Line1; False where no line is used or the device has no counter."""
-    if sync.mode not in ("external", "timer"):
+def _set_counter(nodes: Nodes, sync: Sync, role: Role) -> bool:
+    """Count the edges on Line1; False where the camera listens to no line or has no counter."""
+    if _by_software(sync, role):
         return False
-    return nodes.put("CounterSelector", "Counter1") and nodes.put("CounterEventSource", "Line1", "Counter1")
+    if not nodes.put("CounterSelector", "Counter1"):
+        return False
+    for source in ("CounterTriggerSource", "CounterResetSource"):  # it runs all the time, and only we reset it
+        nodes.put(source, "Off", "Counter1")
+    return nodes.put("CounterEventSource", "Line1", "Counter1")
 
 
 def _set_chunks(nodes: Nodes) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from exlcap.align.checks import STATIC
 from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.rig import ROLES, WHITE_DN
-from exlcap.take import Take
+from exlcap.take import Take, TakeHeader
 
 MOST_CLIPPED = 0.02
 LEAST_LEVEL = 0.02
@@ -89,6 +89,7 @@ class Report:
             "roles_look_swapped": self.swapped,
             "moved": self.moved,
             "badly_exposed": self.badly_exposed,
+            "missed_triggers": header.missed_triggers,
             "settings_proof": header.settings_proof,
             "skew": None if self.skew is None else self.skew.data(),
         }
@@ -120,6 +121,7 @@ class Report:
         )
         lines.append(f"skew of the shutters: {skew_text(self.skew)}")
         lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
+        lines += ignored_pulses(self.take.header)
         if self.swapped:
             lines.append("the dark camera is brighter than the bright one: are the serials swapped in rig.toml?")
         lines += self.badly_exposed
@@ -128,3 +130,12 @@ class Report:
         if self.stopped:
             lines.append(f"finish it with: {self.go_on}")
         return "\n".join(lines)
+
+
+def ignored_pulses(header: TakeHeader) -> list[str]:
+    """What cameras told of pulses that came before they were ready, for people."""
+    return [
+        f"the {role} camera ignored {count} pulses, which came before it was ready: lower sync.pulse_hz"
+        for role, count in header.missed_triggers.items()
+        if count
+    ]

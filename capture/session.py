@@ -201,8 +201,9 @@ def shoot_plan(
             f"{problem.hint}; then finish the take, of which {whole} pairs are whole, with `{go_on}`",
         ) from error
     finally:
+        told = {role: camera.missed_triggers for role, camera in cameras.items()}
         with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too
-            writer.finish(status, reason)
+            writer.finish(status, reason, {role: count for role, count in told.items() if count is not None})
             if view is not None:
                 view.finish(read_take(plan.folder))
     return recorder.written, seconds

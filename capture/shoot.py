@@ -20,7 +20,7 @@ from exlcap.take import Orphan, Step, Take
 
 FAILURES_IN_A_ROW = 10
 """A step is given up after this many pulses in a row without a pair."""
-ZERO_ATTEMPTS = 20
+ATTEMPTS = 20
 
 
 class View(Protocol):
@@ -87,14 +87,29 @@ class StepWork:
 
 def pairing_key(sync: Sync, cameras: Mapping[Role, Camera]) -> Key:
     """By what frames are paired. Raises ExlcapError when nothing would prove which frames belong together."""
-    if all(camera.pulses_counted() is not None for camera in cameras.values()):
-        return "counter"
+    counting = all(camera.pulses_counted() is not None for camera in cameras.values())
     if sync.mode == "external":
+        _check_counters(counting, cameras)
+    return "counter" if counting else "frame_id"
+
+
+def _check_counters(counting: bool, cameras: Mapping[Role, Camera]) -> None:
+    """Raise ExlcapError when counters cannot prove which frames of pulses from outside belong together.
+
+    Whether a camera counts an edge before or after it looks at its counter is not documented: two of one kind do alike.
+    """
+    if not counting:
         raise ExlcapError(
             "sync mode 'external' needs a pulse counter in both cameras, and one of them has none",
             'use daA1920-160uc cameras, or another sync.mode in rig.toml ("software" on an emulated rig)',
         )
-    return "frame_id"
+    found = {f"{camera.info.model}, firmware {camera.info.firmware or 'unknown'}" for camera in cameras.values()}
+    if len(found) > 1:
+        kinds = " and ".join(sorted(found))
+        raise ExlcapError(
+            f"sync mode 'external' compares the counters of two cameras of one kind; these are {kinds}",
+            'bring both to one firmware, or set sync.mode = "timer" in rig.toml',
+        )
 
 
 def shoot_step(session: Session, work: StepWork) -> float:
@@ -132,8 +147,7 @@ class _Stretch:
     def run(self) -> float:
         """Seconds spent grabbing."""
         self._read_back = {role: self._cameras[role].set(self._work.step.setting(role)) for role in ROLES}
-        if self._key == "counter":
-            _zero_counters(self._cameras)
+        _zero_counters(self._cameras)
         started = time.monotonic()
         try:
             for role in ROLES:
@@ -191,8 +205,9 @@ class _Stretch:
         wake up a stalled camera.
         """
         outcomes = [outcome for role in ROLES for outcome in self._frame_of(role, pulse)]
+        outcomes = self._counted(outcomes, pulse)
         missed = any(isinstance(outcome, Unpaired) and outcome.frame_id is None for outcome in outcomes)
-        self._lost = missed or self._pairer.broken
+        self._lost |= missed or self._pairer.broken
         return outcomes + self._pairer.settle(pulse)
 
     def _frame_of(self, role: Role, pulse: int) -> list[Outcome]:
@@ -204,7 +219,7 @@ class _Stretch:
             if grab is None:
                 break
             outcomes += self._pairer.add(role, grab, pulse)
-            number = self._pairer.number(grab)
+            number = self._pairer.number(grab, pulse)
             if grab.failure is not None or number is None or number >= pulse or self._pairer.broken:
                 return outcomes
         missing = Unpaired(role, pulse, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
@@ -213,7 +228,7 @@ class _Stretch:
     def _collect(self) -> None:
         """Take frames as pulses from outside make them, always from the camera that is behind."""
         newest: dict[Role, int] = dict.fromkeys(ROLES, -1)
-        while self._wanted() and not self._pairer.broken:
+        while self._wanted() and not self._pairer.broken and not self._lost:
             role = min(ROLES, key=lambda role: newest[role])
             grab = self._cameras[role].grab(self._timeout_ms)
             if grab is None:
@@ -224,8 +239,25 @@ class _Stretch:
                 self._guard_until = grab.counter + self._session.sync.guard_frames
             newest[role] = newest[role] + 1 if grab.counter is None else grab.counter
             self._work.next_index = max(self._work.next_index, self._first_index + newest[role] + 1)
-            self._take_in(self._pairer.add(role, grab))
+            self._take_in(self._counted(self._pairer.add(role, grab)))
         self._take_in(self._pairer.close())
+
+    def _counted(self, outcomes: list[Outcome], pulse: int | None = None) -> list[Outcome]:
+        """Take matches apart, and begin anew, unless the cameras have counted the same pulses up to now.
+
+        Noise on the line of one camera makes a frame of its own and shifts all later ones against those of the other.
+        pulse: the last one fired, where the host fires them: there is no other then.
+        """
+        if not any(isinstance(outcome, Match) for outcome in outcomes):
+            return outcomes
+        if pulse is None:
+            alike = _counted_alike(self._cameras)
+        else:
+            alike = all(camera.pulses_counted() in (None, pulse + 1) for camera in self._cameras.values())
+        if alike:
+            return outcomes
+        self._lost = True
+        return [part for outcome in outcomes for part in _apart(outcome, "the cameras counted different pulses")]
 
     def _take_in(self, outcomes: list[Outcome]) -> None:
         """Record what came of a pulse, unless it came right after a change of settings.
@@ -253,11 +285,7 @@ class _Stretch:
             asked = self._work.step.setting(role)
             if self._cameras[role].has_chunks and (grab.chunk is None or not same_setting(asked, grab.chunk)):
                 found = "nothing" if grab.chunk is None else describe(grab.chunk)
-                reason = f"wrong settings: the {role} frame reports {found}, asked {describe(asked)}"
-                return [
-                    Unpaired("well", outcome.pulse, outcome.well.frame_id, outcome.well.host_time_ns, reason),
-                    Unpaired("low", outcome.pulse, outcome.low.frame_id, outcome.low.host_time_ns, reason),
-                ]
+                return _apart(outcome, f"wrong settings: the {role} frame reports {found}, asked {describe(asked)}")
         return [outcome]
 
     def _record(self, match: Match) -> None:
@@ -287,15 +315,33 @@ def pulsing(sync: Sync) -> tuple[Role, ...]:
     return () if sync.mode == "external" else ("well",)
 
 
-def _zero_counters(cameras: Mapping[Role, Camera]) -> None:
-    """Zero both counters with no pulse between: the first still at 0 after the second was zeroed proves it."""
+def _apart(outcome: Outcome, reason: str) -> list[Outcome]:
+    """A match as two frames that belong to no pair."""
+    if isinstance(outcome, Unpaired):
+        return [outcome]
+    frames = zip(ROLES, (outcome.well, outcome.low), strict=True)
+    return [Unpaired(role, outcome.pulse, grab.frame_id, grab.host_time_ns, reason) for role, grab in frames]
+
+
+def _counted_alike(cameras: Mapping[Role, Camera]) -> bool:
+    """Whether both counters show the same, read with no pulse between."""
     first, second = (cameras[role] for role in ROLES)
-    for _ in range(ZERO_ATTEMPTS):
+    for _ in range(ATTEMPTS):
+        before, other = first.pulses_counted(), second.pulses_counted()
+        if first.pulses_counted() == before:
+            return before == other
+    return False
+
+
+def _zero_counters(cameras: Mapping[Role, Camera]) -> None:
+    """Zero the counters with no pulse between: the first still at 0 after the second was zeroed proves it."""
+    first, second = (cameras[role] for role in ROLES)
+    for _ in range(ATTEMPTS):
         first.zero_counter()
         second.zero_counter()
-        if first.pulses_counted() == 0:
+        if first.pulses_counted() in (None, 0):
             return
     raise ExlcapError(
-        f"pulses come too fast to zero both counters between two of them ({ZERO_ATTEMPTS} attempts)",
+        f"pulses come too fast to zero both counters between two of them ({ATTEMPTS} attempts)",
         "lower the rate of the pulse generator, or look for noise on Line1",
     )

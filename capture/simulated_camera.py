@@ -19,9 +19,11 @@ from exlcap.errors import ExlcapError
 from exlcap.rig import Setting
 from exlcap.take import CameraInfo, Raw
 
-FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset"]
+FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset", "noise"]
 BUFFERS = 16
 """Frames that wait to be fetched; more are lost."""
+NOISE = 1 << 23
+"""Frames that noise made say that they are of a pulse with a number above this."""
 EPOCH_NS = 1_700_000_000_000_000_000
 
 
@@ -29,9 +31,10 @@ EPOCH_NS = 1_700_000_000_000_000_000
 class Fault:
     """What goes wrong at a pulse, counted from 0 since the camera was opened.
 
-    miss: the trigger is ignored. drop: exposed, but lost on the way. double: delivered twice. failed: an incomplete
-    buffer. late: delivered after the frame of the next pulse. stall: nothing more until grabbing starts anew.
-    counter reset: the pulse counter starts again from 0 just before this pulse.
+    miss: the trigger is ignored, which the camera tells. drop: exposed, but lost on the way. double: delivered twice.
+    failed: an incomplete buffer. late: delivered after the frame of the next pulse. stall: nothing more until grabbing
+    starts anew. counter reset: the pulse counter starts again from 0 just before this pulse. noise: just before this
+    pulse, an edge on this camera's line alone, which it takes for a pulse.
     """
 
     pulse: int
@@ -68,7 +71,8 @@ class SimulatedCamera:
 
     size: (width, height). line: None for software triggers of its own; else its `pulse` fires the line. outside: pulses
     come on the line by themselves, one each `period_us`, while a frame is waited for. chunks, counts: whether it has
-    chunk data and a counter. stale_frames: this many frames after a change are still exposed at the former setting.
+    chunk data and a counter. first_count: what the counter shows in the frame of the first pulse. stale_frames: this
+    many frames after a change are still exposed at the former setting.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class SimulatedCamera:
         outside: bool = False,
         chunks: bool = True,
         counts: bool = True,
+        first_count: int = 1,
         clock: Clock | None = None,
         faults: Sequence[Fault] = (),
         stale_frames: int = 0,
@@ -91,6 +96,7 @@ class SimulatedCamera:
         self._outside = outside
         self._chunks = chunks
         self._counts = counts
+        self._first_count = first_count
         self._clock = clock
         self._faults = {fault.pulse: fault.kind for fault in faults}
         self._stale_frames = stale_frames
@@ -100,6 +106,7 @@ class SimulatedCamera:
         self._exposes = [self._setting] * stale_frames
         self._pulses = 0
         self._counter = 0
+        self._missed = 0
         self._frame_id = 0
         self._queue: deque[Grab] = deque()
         self._held: Grab | None = None
@@ -170,12 +177,16 @@ class SimulatedCamera:
             return
         if fault == "counter reset":
             self._counter = 0
+        elif fault == "noise" and self._state == "grabbing":
+            self._queue.append(self._expose(NOISE + number, self._counter, failed=False))
+            self._counter += 1
         counter, self._counter = self._counter, self._counter + 1
         if fault == "unplug":
             self._state = "gone"
         elif fault == "stall":
             self._state = "stalled"
         if self._state != "grabbing" or fault == "miss":
+            self._missed += fault == "miss"
             return
         grab = self._expose(number, counter, failed=fault == "failed")
         held, self._held = self._held, None
@@ -191,12 +202,12 @@ class SimulatedCamera:
     def _expose(self, number: int, counter: int, failed: bool) -> Grab:
         frame_id, self._frame_id = self._frame_id, self._frame_id + 1
         setting = self._exposes.pop(0) if self._exposes else self._setting
-        true_ns = number * self._period_ns
+        true_ns = number % NOISE * self._period_ns
         return Grab(
             raw=None if failed else _picture(number, self._size),
             frame_id=frame_id,
             host_time_ns=EPOCH_NS + true_ns,
-            counter=counter if self._counts else None,
+            counter=counter + self._first_count if self._counts else None,
             device_time_ns=self._device_time(true_ns),
             device_time_source=None if self._clock is None else "simulated, exposure start",
             chunk=setting if self._chunks else None,
@@ -218,6 +229,11 @@ class SimulatedCamera:
         """Pulses since `zero_counter`; None without a counter."""
         self._check()
         return self._counter if self._counts else None
+
+    @property
+    def missed_triggers(self) -> int | None:
+        """Pulses ignored since it was opened."""
+        return self._missed
 
     def grab(self, timeout_ms: int) -> Grab | None:
         """The next frame in the order of arrival; None when there is none."""

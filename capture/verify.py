@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exlcap.capture.camera import describe, same_setting
+from exlcap.capture.report import ignored_pulses
 from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.drift import Drift, describe_drift, read_drift
 from exlcap.errors import ExlcapError
@@ -167,10 +168,12 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _remarks(take: Take) -> list[str]:
-    """Traces of a crash that do no harm."""
+    """Traces of a crash, or of pulses that came too soon, that do no harm."""
     listed = {frame.file for pair in take.pairs for frame in (pair.well, pair.low)}
     on_disk = {path.relative_to(take.folder).as_posix() for path in take.folder.glob("raw/*/*.tif")}
-    remarks = ["the last line of a list was cut off by a crash and is passed over"] if take.torn else []
+    remarks = ignored_pulses(take.header)
+    if take.torn:
+        remarks.append("the last line of a list was cut off by a crash and is passed over")
     if on_disk - listed:
         remarks.append(f"{len(on_disk - listed)} frames on the disk are in no pair: of the pair in flight at a crash")
     return remarks

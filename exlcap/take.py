@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +94,10 @@ class CameraInfo(Record):
 
 
 class TakeHeader(Record):
-    """take.json: what was asked, of which cameras, and how it ended."""
+    """take.json: what was asked, of which cameras, and how it ended.
+
+    missed_triggers: pulses that a camera told to have ignored, for cameras that tell, once the take has ended.
+    """
 
     format: Literal[1] = 1
     kind: Literal["scene", "reference"]
@@ -109,6 +113,7 @@ class TakeHeader(Record):
     settings_proof: Literal["chunk", "assumed"]
     cameras: dict[Role, CameraInfo]
     versions: dict[str, str]
+    missed_triggers: dict[Role, int] = {}
 
 
 @dataclass(frozen=True)
@@ -252,9 +257,16 @@ class TakeWriter:
         """List a frame without a partner."""
         append_jsonl(self.folder / "orphans.jsonl", orphan.model_dump(mode="json"))
 
-    def finish(self, status: Literal["complete", "stopped"], reason: str | None = None) -> None:
-        """Record how the take ended."""
-        self.header = self.header.model_copy(update={"status": status, "reason": reason})
+    def finish(
+        self,
+        status: Literal["complete", "stopped"],
+        reason: str | None = None,
+        missed_triggers: Mapping[Role, int] | None = None,
+    ) -> None:
+        """Record how the take ended. missed_triggers: since it was begun or resumed."""
+        before = self.header.missed_triggers
+        missed = before | {role: before.get(role, 0) + count for role, count in (missed_triggers or {}).items()}
+        self.header = self.header.model_copy(update={"status": status, "reason": reason, "missed_triggers": missed})
         self._write_header()
 
 

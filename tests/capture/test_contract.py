@@ -1,6 +1,7 @@
 """What every camera must do, held against pylon's emulated devices and against the simulated camera."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -123,6 +124,10 @@ def test_what_a_camera_does_not_tell_is_none_and_never_zero(bench):
     assert (grab.counter is not None) == (bench.camera.pulses_counted() is not None) == (bench.kind == "simulated")
 
 
+def test_pulses_ignored_are_counted_where_the_camera_tells(bench):
+    assert bench.camera.missed_triggers == (None if bench.kind == "emulated" else 0)
+
+
 def test_an_unplugged_camera_is_noticed_and_can_be_closed(bench):
     bench.camera.start()
     bench.unplug()
@@ -163,6 +168,23 @@ def test_what_the_emulator_lacks_is_recorded(lab):
     assert info.settings["TriggerMode[FrameStart]"] == "On"
     assert info.settings["TriggerMode[FrameBurstStart]"] == "Off"
     assert info.settings["BlackLevel"] == "60.0"
+
+
+def test_events_are_counted(lab):
+    """The emulator never tells of a missed trigger, but of every end of an exposure."""
+    from exlcap.capture.pylon_events import EventCount
+
+    cameras = open_pylon_cameras(lab.rig)
+    with cameras["well"] as camera, cameras["low"]:
+        count = EventCount(load_pylon(emulated=True), camera.device, camera.nodes, "ExposureEnd")
+        assert count.value == 0 and "EventSelector=FrameTriggerMissed" in camera.info.absent
+        camera.start()
+        for _ in range(3):
+            shoot(camera)
+        deadline = time.monotonic() + 5
+        while count.value < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert count.value == 3
 
 
 def test_the_emulator_must_be_asked_for_before_pypylon_is_loaded(lab, monkeypatch):

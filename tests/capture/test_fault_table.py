@@ -35,6 +35,7 @@ KINDS = {
     "incomplete buffer": "failed",
     "late frame (after that of the next pulse)": "late",
     "pulse counter reset": "counter reset",
+    "noise on its line (taken for a pulse)": "noise",
     "stall (nothing more until grabbing starts anew)": "stall",
     "unplugged": "unplug",
 }

@@ -6,7 +6,7 @@ from exlcap.capture.simulated_camera import Clock, Fault, FaultKind, Line, Simul
 from exlcap.errors import ExlcapError
 from exlcap.take import read_take
 
-FAULTS: tuple[FaultKind, ...] = ("miss", "drop", "double", "failed", "late", "stall", "counter reset")
+FAULTS: tuple[FaultKind, ...] = ("miss", "drop", "double", "failed", "late", "stall", "counter reset", "noise")
 
 
 def pair_of_cameras(well=(), low=(), **about):
@@ -58,12 +58,51 @@ def test_a_fault_costs_its_pulse_and_no_wrong_pair(simulated, sync, kind):
     assert all(orphan.reason for orphan in take.orphans)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind != "counter reset"])
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind not in ("counter reset", "noise")])
 def test_without_counters_frame_ids_prove_the_pairs(simulated, kind):
     well, low = pair_of_cameras(low=[Fault(3, kind)], counts=False, chunks=False)
     take = simulated(well, low, pairs=6)
     assert take.header.status == "complete" and take.orphans
     assert take.header.settings_proof == "assumed"
+
+
+@pytest.mark.parametrize("sync", ["timer", "external"])
+@pytest.mark.parametrize("first_count", [0, 1])
+def test_a_counter_may_show_0_or_1_with_the_first_pulse(simulated, sync, first_count):
+    take = simulated(*cameras_for(sync, low=[Fault(0, "failed"), Fault(4, "drop")], first_count=first_count), sync=sync)
+    assert take.missing() == {} and {o.reason.split(":")[0] for o in take.orphans} >= {"no frame of the other camera"}
+
+
+@pytest.mark.parametrize("role", ["well", "low"])
+def test_noise_on_the_line_of_the_one_camera_that_counts_is_noticed(simulated, role):
+    """As in sync mode `exposure-active`, where frame ids alone would take the noise's frame for a pulse's."""
+    line = Line()
+    cameras = {
+        name: SimulatedCamera(
+            serial, line=line, counts=name == role, faults=[Fault(3, "noise")] if name == role else ()
+        )
+        for name, serial in (("well", "0815-0000"), ("low", "0815-0001"))
+    }
+    take = simulated(**cameras, sync="exposure-active")
+    assert take.missing() == {} and "the cameras counted different pulses" in {o.reason for o in take.orphans}
+
+
+def test_two_cameras_that_count_differently_are_never_paired(simulated):
+    """By pulses from the host this shows at once; for pulses from outside they must be of one kind."""
+    line = Line()
+    well, low = (SimulatedCamera(f"0815-000{n}", line=line, first_count=n) for n in (0, 1))
+    with pytest.raises(ExlcapError, match="10 pulses in a row gave no pair"):
+        simulated(well, low, sync="timer")
+
+    class Other(SimulatedCamera):
+        @property
+        def info(self):
+            return super().info.model_copy(update={"firmware": "2.6.0"})
+
+    line = Line()
+    well, low = (kind("1", line=line, outside=True) for kind in (SimulatedCamera, Other))
+    with pytest.raises(ExlcapError, match=r"two cameras of one kind; these are simulated, firmware 2.6.0 and"):
+        simulated(well, low, sync="external")
 
 
 @pytest.mark.parametrize("kind", ["drop", "failed", "late", "double"])

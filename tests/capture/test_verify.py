@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exlcap.alignment import write_alignment
-from exlcap.capture.simulated_camera import SimulatedCamera
+from exlcap.capture.simulated_camera import Fault, SimulatedCamera
 from exlcap.capture.verify import verify_take
 from exlcap.drift import Drift, write_drift
 from exlcap.files import append_jsonl, read_jsonl
@@ -86,7 +86,7 @@ def other_setting(exposure_us):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda lines: lines[1]["low"].update(counter=9), "pulse counters differ: well 2, low 9"),
+        (lambda lines: lines[1]["low"].update(counter=9), "pulse counters differ: well 3, low 9"),
         (lambda lines: [lines[1][r].update(counter=None, frame_id=n) for n, r in enumerate(("well", "low"))],
          "frame ids differ: well 0, low 1"),
         (lambda lines: lines[0]["well"].update(asked=other_setting(900.0)), "but the step is 1000.00 us"),
@@ -109,6 +109,15 @@ def test_a_torn_line_and_a_stray_frame_are_noted(take):
         stream.write(b'{"k": 1')
     verdict = verify_take(take.folder, "take")
     assert verdict.problems == [] and len(verdict.remarks) == 2
+
+
+def test_pulses_that_a_camera_ignored_are_noted_with_what_to_do(simulated):
+    take = simulated(SimulatedCamera("0815-0000"), SimulatedCamera("0815-0001", faults=[Fault(3, "miss")]), pairs=3)
+    assert take.header.missed_triggers == {"well": 0, "low": 1}
+    verdict = verify_take(take.folder, "take")
+    assert verdict.problems == []
+    (remark,) = verdict.remarks
+    assert remark.startswith("the low camera ignored 1 pulses") and "lower sync.pulse_hz" in remark
 
 
 def test_the_command_tells_all_takes_and_fails_when_one_is_wrong(lab, exlcap):
