@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from exlcap.align.blocks import cells_of, pooled_shifts
-from exlcap.align.pictures import luminance, mean_of
+from exlcap.align.pictures import Mean, luminance, mean_of
 from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
 from exlcap.alignment import Alignment, read_alignment
@@ -44,13 +44,18 @@ def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
     Both frames of a pair are of one instant, so people do not harm; the median over the parts of the picture keeps
     those out that do (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
     """
-    unknown = Drift(alignment=name, shift_px=None, cells=0)
     if not take.pairs:
-        return unknown
+        return Drift(alignment=name, shift_px=None, cells=0)
     brightest = min(pair.k for pair in take.pairs)
     pairs = [pair for pair in take.pairs if pair.k == brightest][:MOST_PAIRS]
     black = take.header.rig.sensor.black_level_dn
-    well, low = (luminance(mean_of(take, pairs, role), black) for role in ("well", "low"))
+    return drift_between(mean_of(take, pairs, "well"), mean_of(take, pairs, "low"), black, name, alignment)
+
+
+def drift_between(well_dn: Mean, low_dn: Mean, black_level_dn: float, name: str, alignment: Alignment) -> Drift:
+    """How far two views, means of raw frames of the same moments, lie from an alignment, whose name is `name`."""
+    unknown = Drift(alignment=name, shift_px=None, cells=0)
+    well, low = (luminance(mean_dn, black_level_dn) for mean_dn in (well_dn, low_dn))
     blocks = blocks_at(well, flip(low, alignment.mirror), np.array(alignment.homography))
     ones = np.ones(len(blocks.centres))
     if not len(ones):

@@ -11,8 +11,10 @@ from pydantic import Field, ValidationError
 
 from exlcap import __version__
 from exlcap.capture.preview.live import LiveRig, Wanted
+from exlcap.capture.preview.live_drift import measure_live_drift
 from exlcap.capture.preview.look import Look, Looker
 from exlcap.capture.request import Request
+from exlcap.drift import describe_drift
 from exlcap.errors import ExlcapError, Refused
 from exlcap.files import write_atomic, write_json
 from exlcap.records import Record
@@ -110,6 +112,12 @@ def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
     return f"kept as {folder.relative_to(live.workspace.root).as_posix()}"
 
 
+def measure_drift(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Measure how far the views lie from the alignment in force."""
+    looker.drift = measure_live_drift(live, looker)
+    return describe_drift(looker.drift)
+
+
 Action = Callable[[LiveRig, Looker, Any], Answer]
 ACTIONS: dict[str, tuple[type[Record], Action]] = {
     "show": (Show, show),
@@ -119,6 +127,7 @@ ACTIONS: dict[str, tuple[type[Record], Action]] = {
     "store": (Nothing, store),
     "forget-peaks": (Nothing, forget_peaks),
     "snapshot": (Nothing, snapshot),
+    "measure-drift": (Nothing, measure_drift),
 }
 
 

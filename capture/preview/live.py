@@ -18,7 +18,7 @@ from exlcap.capture.camera import Camera, CameraLimits
 from exlcap.capture.preview.emulated import LoopedScene
 from exlcap.capture.preview.rhythm import Rhythm
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
-from exlcap.capture.recorder import Shot
+from exlcap.capture.recorder import Shot, Tally
 from exlcap.capture.request import Request, plan_take
 from exlcap.capture.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.session import Operator, check_sync, run_take
@@ -262,11 +262,11 @@ class LiveRig:
         self.rhythm = Rhythm()
         yield Operator(lambda: self._closing.is_set() or self._cancelled.is_set(), self._recorded)
 
-    def _recorded(self, shot: Shot, waiting: int) -> None:
+    def _recorded(self, shot: Shot, tally: Tally) -> None:
         """Take note of a pair of a take; this is inside the loop that grabs."""
         self._seen(shot)
         shooting = self.status.shooting
         if shooting is not None:
             began = shooting.began or time.monotonic()
-            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, waiting=waiting, began=began)
+            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, waiting=tally.waiting, began=began)
             self.status = replace(self.status, shooting=now)

@@ -35,6 +35,7 @@ from exlcap.capture.preview.pictures import (
     unmirrored,
 )
 from exlcap.develop import Rgb8, to_srgb
+from exlcap.drift import Drift
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Role
 from exlcap.take import Raw
@@ -96,7 +97,8 @@ class Looker:
     def __init__(self, live: LiveRig) -> None:
         self.live = live
         self.peaks = Peaks()
-        self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=_give_way)
+        self.drift: Drift | None = None
+        self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=give_way)
         self._busy = False
         self._due = 0.0
         self._made: dict[Look, Seen] = {}
@@ -212,7 +214,7 @@ def _encoded(pictures: dict[str, Rgb8]) -> dict[str, bytes]:
     }
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Lower the priority of this thread alone, where the system can."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -31,9 +31,18 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
         "shooting": _shooting(live),
         "ended": None if status.ended is None else vars(status.ended),
         "alignment": None if aligned is None else aligned[0],
+        "drift": _drift(looker, None if aligned is None else aligned[0]),
         "pair": None if seen is None else _pair(live, looker, seen),
         **_scene(live),
     }
+
+
+def _drift(looker: Looker, alignment: str | None) -> dict[str, Any] | None:
+    """How far the views were found to lie from the alignment in force; None where that was not measured."""
+    drift = looker.drift
+    if drift is None or drift.alignment != alignment:
+        return None
+    return {"px": None if drift.px is None else round(drift.px, 3), "too_far": drift.too_far}
 
 
 def _shooting(live: LiveRig) -> dict[str, Any] | None:

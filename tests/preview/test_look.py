@@ -244,3 +244,23 @@ def test_nothing_is_made_while_nobody_looks(tmp_path, monkeypatch):
     with served(make_lab(tmp_path / "lab", TINY), simulated()) as (live, _):
         until(lambda: live.newest and live.newest.number > 50)
     assert made == []
+
+
+def test_the_drift_is_measured_on_the_views_that_are_shown(tmp_path):
+    lab = make_lab(tmp_path / "lab", {"width = 960": "width = 640", "height = 600": "height = 400"})
+    truth = true_alignment(lab.rig)
+    with served(lab) as (live, url):
+        until(lambda: live.status.phase == "live")
+        page = Page(url)
+        status, answer = page.do("measure-drift")
+        assert status == 400 and answer["message"] == "there is no alignment yet"
+        moved = np.array([[1, 0, 0.8], [0, 1, -0.6], [0, 0, 1]]) @ np.array(truth.homography)
+        for number, homography in (("001", np.array(truth.homography)), ("002", moved)):
+            alignment = make_alignment(homography, truth.mirror, truth.low_size, truth.well_size, "ref-001", "today")
+            write_alignment(lab.alignments / f"align-{number}.json", alignment)
+            assert page.look()[0]["drift"] is None, "what was measured against another alignment says nothing"
+            status, answer = page.do("measure-drift")
+            assert status == 200 and f"px from align-{number}" in answer["message"], answer
+            drift = page.look()[0]["drift"]
+            assert drift["px"] == pytest.approx(1.0 if number == "002" else 0.0, abs=0.3)
+            assert drift["too_far"] == (number == "002")

@@ -168,10 +168,11 @@ function showControls() {
   $("store").disabled = !free || (same && base.own);
   showSteps(free);
   $("both-name").textContent = view.mode === "blend" ? "Both, blended" : "Both, as a checkerboard";
-  $("both-alignment").textContent = state.alignment ?? "";
+  $("both-alignment").textContent = `${state.alignment ?? ""}  ${driftText(state.drift)}`;
   for (const button of $("mode").children) button.disabled = button.dataset.value !== "views" && !state.alignment;
-  $("drift").textContent = state.alignment ? state.drift ?? `${state.alignment}, drift not measured` : "no alignment yet";
-  $("measure-drift").disabled = !free || !state.alignment;
+  $("drift").textContent = state.alignment ? `${state.alignment}  ${driftText(state.drift)}` : "no alignment yet";
+  $("drift").classList.toggle("alarm", Boolean(state.drift?.too_far));
+  $("measure-drift").disabled = !free || !state.alignment || state.phase !== "live";
   $$("#group-shoot .idle").hidden = recording;
   $$("#group-shoot .busy").hidden = !recording;
   if (recording && state.shooting) {
@@ -219,6 +220,11 @@ function setText(where, message, hint) {
   const small = document.createElement("small");
   small.textContent = hint ?? "";
   where.replaceChildren(message, small);
+}
+
+function driftText(drift) {
+  if (!drift) return "drift –";
+  return drift.px === null ? "too dark to tell" : `drift ${drift.px.toFixed(2)} px`;
 }
 
 const percent = (share) => (share === 0 ? "0 %" : `${(100 * share).toFixed(share < 0.0995 ? 2 : 1)} %`);
@@ -280,7 +286,9 @@ function choose(group, key) {
     button.addEventListener("click", () => {
       view[key] = button.dataset.value;
       for (const each of $(group).children) each.setAttribute("aria-pressed", each === button);
-      if (key === "mode" && view.mode !== "views") useLoupe(null);
+      if (key !== "mode" || view.mode === "views") return;
+      useLoupe(null);
+      if (state.controls && !state.drift) $("measure-drift").click();
     });
   }
 }

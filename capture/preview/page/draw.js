@@ -99,7 +99,12 @@ export function drawHistogram(canvas, camera, white) {
     pen.fill(area);
     pen.globalAlpha = 0.9;
     pen.strokeStyle = LINES[colour];
+    pen.save();
+    pen.beginPath();
+    pen.rect(0, 0, width, height - 0.5); // an empty bin draws no line
+    pen.clip();
     pen.stroke(line);
+    pen.restore();
   });
   pen.globalCompositeOperation = "source-over";
   pen.globalAlpha = 1;
