@@ -10,7 +10,16 @@ from typing import Any
 
 from exlcap.alignment import alignment_in_force
 from exlcap.capture.camera import CameraLimits, same_setting
-from exlcap.capture.prediction import Prediction, Rates, mean_found, predict, rates_of_frame, rates_of_level
+from exlcap.capture.prediction import (
+    Paths,
+    Prediction,
+    Rates,
+    Three,
+    mean_found,
+    predict,
+    rates_of_frame,
+    rates_of_level,
+)
 from exlcap.capture.request import Request, planned_steps
 from exlcap.capture.schedule import check_limits
 from exlcap.errors import ExlcapError
@@ -27,27 +36,29 @@ ANY_CAMERA = CameraLimits(exposure_us_min=0.0, exposure_us_max=math.inf, gain_db
 
 @dataclass(frozen=True)
 class Outlook:
-    """A schedule and what it will give. light, filter: where the two came from, for people."""
+    """A schedule and what it will give. light: where it came from, for people."""
 
     light: str
-    transmittance: float
-    filter: str
+    paths: Paths
     steps: tuple[Prediction, ...]
 
     def data(self) -> dict[str, Any]:
         """As JSON types."""
         return {
             "light": self.light,
-            "transmittance": self.transmittance,
-            "transmittance_source": self.filter,
+            "transmittance": list(self.paths.transmittance),
+            "low_white_balance": list(self.paths.low_balance),
+            "transmittance_source": self.paths.source,
             "model": MODEL,
             "steps": [step.data() for step in self.steps],
         }
 
     def text(self) -> str:
         """As lines for people."""
+        shares = " ".join(f"{c} {100 * t:.3f} %" for c, t in zip("RGB", self.paths.transmittance, strict=True))
         lines = [
-            f"light: {self.light}; transmittance {self.transmittance:.4f}, {self.filter}",
+            f"light: {self.light}",
+            f"dark path: {shares} of the light, {self.paths.source}",
             f"sensor model: {MODEL}",
             "   k  exposure us  well dB  low dB  split  low mean  found  low SNR dB  well SNR dB  well clipped",
         ]
@@ -69,41 +80,39 @@ def outlook(workspace: Workspace, request: Request, level: float | None, folder:
     request: scene "" asks for the rig's own base. Raises ExlcapError for a bad level, a schedule no camera can do, or a
     take that is not there or holds no pairs.
     """
-    model = _model(workspace.rig)
+    model, paths = _model(workspace.rig), _paths(workspace)
     take = None if folder is None else _take(workspace, folder)
     steps = planned_steps(workspace.rig, request if take is None else _as_shot(take, request))
-    light, rates = _light_of_level(level, steps[0], model) if take is None else _light_of_take(take, model)
-    return _outlook(workspace, light, rates, steps, take)
+    light, rates = _light_of_level(level, steps[0], model, paths) if take is None else _light_of_take(take, model)
+    return _outlook(workspace.rig, light, rates, paths, steps, take)
 
 
 def outlook_of_frame(workspace: Workspace, raw: Raw, setting: Setting, steps: Sequence[Step]) -> Outlook:
     """Predict steps from one raw bright frame uint16 (H, W) and the setting it was exposed at."""
     rates = rates_of_frame(raw, workspace.rig.dark_level_dn("well"), setting, _model(workspace.rig))
     light = f"bright frame at {setting.exposure_us:g} us, {setting.gain_db:.2f} dB"
-    return _outlook(workspace, light, rates, steps, None)
+    return _outlook(workspace.rig, light, rates, _paths(workspace), steps, None)
 
 
-def _outlook(workspace: Workspace, light: str, rates: Rates, steps: Sequence[Step], take: Take | None) -> Outlook:
-    rig = workspace.rig
-    transmittance, source = _transmittance(workspace)
+def _outlook(rig: Rig, light: str, rates: Rates, paths: Paths, steps: Sequence[Step], take: Take | None) -> Outlook:
     found = [
-        predict(step, rates, transmittance, _model(rig), found=_found(take, step), problem=_problem(step, rig))
+        predict(step, rates, paths, _model(rig), _found(take, step, paths.low_balance), _problem(step, rig))
         for step in steps
     ]
-    return Outlook(light, transmittance, source, tuple(found))
+    return Outlook(light, paths, tuple(found))
 
 
 def _model(rig: Rig) -> SensorModel:
     return SensorModel(black_level_dn=rig.sensor.black_level_dn)
 
 
-def _light_of_level(level: float | None, first: Step, model: SensorModel) -> tuple[str, Rates]:
+def _light_of_level(level: float | None, first: Step, model: SensorModel, paths: Paths) -> tuple[str, Rates]:
     level = LEVEL if level is None else level
     if not 0 < level < 1:
         raise ExlcapError(f"--level {level:g} is not between 0 and 1", "it is a share of white: 0.18 for a grey card")
     base = Setting(exposure_us=first.well.exposure_us * first.k, gain_db=_base_gain_db(first))
     light = f"mean level {level:g} of white in the bright camera at {base.exposure_us:g} us, {base.gain_db:.2f} dB"
-    return light, rates_of_level(level, base, model)
+    return light, rates_of_level(level, base, model, paths.well_balance)
 
 
 def _light_of_take(take: Take, model: SensorModel) -> tuple[str, Rates]:
@@ -113,13 +122,13 @@ def _light_of_take(take: Take, model: SensorModel) -> tuple[str, Rates]:
     return light, rates_of_frame(take.raw(pair, "well"), dark_dn, pair.well.read_back, model)
 
 
-def _found(take: Take | None, step: Step) -> float | None:
+def _found(take: Take | None, step: Step, balance: Three) -> float | None:
     """Mean of the dark frames of a step, if the take was shot so."""
     if take is None:
         return None
     shot = next((shot for shot in take.header.steps if shot.k == step.k), None)
     same = shot is not None and all(same_setting(shot.setting(role), step.setting(role)) for role in ROLES)
-    return mean_found(take, step.k) if same else None
+    return mean_found(take, step.k, balance) if same else None
 
 
 def _take(workspace: Workspace, folder: Path) -> Take:
@@ -148,13 +157,15 @@ def _base_gain_db(step: Step) -> float:
     return max(0.0, step.well.gain_db - 20 * math.log10(step.k))
 
 
-def _transmittance(workspace: Workspace) -> tuple[float, str]:
-    """Of the dark path, as the newest alignment measured it, else the filter's nominal value."""
+def _paths(workspace: Workspace) -> Paths:
+    """The light of both cameras, as the alignment in force measured it, else by the filter's nominal value."""
     if numbered(workspace.alignments, "align", ".json"):
         name, alignment = alignment_in_force(workspace)
         if alignment.photometry is not None:
-            return sum(alignment.photometry.transmittance) / 3, f"measured by {name}"
-    return workspace.rig.low.nd_transmittance, "nominal value of rig.toml"
+            balances = alignment.white_balance("well"), alignment.white_balance("low")
+            return Paths(alignment.photometry.transmittance, f"measured by {name}, with its white balance", *balances)
+    nominal = workspace.rig.low.nd_transmittance
+    return Paths((nominal, nominal, nominal), "nominal value of rig.toml, without white balance")
 
 
 def _problem(step: Step, rig: Rig) -> str | None:

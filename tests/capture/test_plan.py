@@ -1,12 +1,14 @@
 """`exlcap plan` predicts what simulated takes then show."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from exlcap.capture.plan import outlook
-from exlcap.capture.prediction import predict, rates_of_frame, rates_of_level
+from exlcap.capture.prediction import Paths, predict, rates_of_frame, rates_of_level
 from exlcap.capture.request import Request
 from exlcap.capture.schedule import steps_for_scene
 from exlcap.capture.session import run_take
@@ -15,10 +17,12 @@ from exlcap.develop import Development, develop, to_srgb
 from exlcap.errors import ExlcapError
 from exlcap.rig import Setting
 from exlcap.simulate.rendering import render_step
-from exlcap.simulate.sensor import SensorModel
+from exlcap.simulate.sensor import SensorModel, expose
+from exlcap.take import Step
 
 MODEL = SensorModel(black_level_dn=60)
 BASE = Setting(exposure_us=1000.0, gain_db=0.0)
+NOMINAL = Paths((0.01, 0.01, 0.01), "nominal")
 
 
 @pytest.mark.parametrize("scene", ["plaza", "hall", "cellar"])
@@ -34,24 +38,22 @@ def test_the_dark_level_is_predicted_within_10_percent_from_frames_and_from_thei
     for step, pulse in zip(steps, shot, strict=True):
         found = float(to_srgb(develop(pulse.low, Development(60))).mean())
         for rates in lights:
-            assert predict(step, rates, 0.01, MODEL, None, None).low_mean == pytest.approx(found, rel=0.10)
+            assert predict(step, rates, NOMINAL, MODEL, None, None).low_mean == pytest.approx(found, rel=0.10)
 
 
 def test_noise_and_clipping_follow_the_model():
     """10,700 e- of a full well give the 40.3 dB that the constants came from; 18 % of it 32.8 dB."""
     (step,) = steps_for_scene_of(gain_db=0.0)
-    full = predict(step, rates_of_level(0.999, BASE, MODEL), 0.01, MODEL, None, None)
+    full = predict(step, rates_of_level(0.999, BASE, MODEL), NOMINAL, MODEL, None, None)
     assert full.well_snr_db == pytest.approx(40.3, abs=0.1)
-    grey = predict(step, rates_of_level(0.18, BASE, MODEL), 0.01, MODEL, None, None)
+    grey = predict(step, rates_of_level(0.18, BASE, MODEL), NOMINAL, MODEL, None, None)
     assert grey.well_snr_db == pytest.approx(32.8, abs=0.1)
     assert grey.well_clipped_share < 0.02 < full.well_clipped_share
     (amplified,) = steps_for_scene_of(gain_db=21.6)
-    assert predict(amplified, rates_of_level(0.18, BASE, MODEL), 0.01, MODEL, None, None).well_clipped_share > 0.5
+    assert predict(amplified, rates_of_level(0.18, BASE, MODEL), NOMINAL, MODEL, None, None).well_clipped_share > 0.5
 
 
 def steps_for_scene_of(gain_db):
-    from exlcap.take import Step
-
     well = Setting(exposure_us=1000.0, gain_db=gain_db)
     return (Step(k=1, well=well, low=Setting(exposure_us=1000.0, gain_db=3.4)),)
 
@@ -77,15 +79,21 @@ def test_the_measured_transmittance_goes_before_the_nominal_one(lab):
     from exlcap.alignment import Photometry, write_alignment
     from exlcap.simulate.optics import true_alignment
 
-    assert outlook(lab, Request(""), None, None).filter == "nominal value of rig.toml"
+    nominal = outlook(lab, Request(""), None, None)
+    assert nominal.paths.transmittance == (0.01, 0.01, 0.01)
+    assert "R 1.000 % G 1.000 % B 1.000 % of the light, nominal value of rig.toml" in nominal.text()
     photometry = Photometry(
         transmittance=(0.012, 0.010, 0.008), transmittance_sd=(0, 0, 0), offset_dn=0,
-        well_white_balance=(1, 1, 1), low_white_balance=(1, 1, 1),
+        well_white_balance=(1, 1, 1), low_white_balance=(1, 1, 2),
     )  # fmt: skip
     measured = true_alignment(lab.rig).model_copy(update={"photometry": photometry})
     write_alignment(lab.alignments / "align-001.json", measured)
     found = outlook(lab, Request(""), None, None)
-    assert found.transmittance == pytest.approx(0.010) and found.filter == "measured by align-001"
+    assert found.paths == Paths(
+        (0.012, 0.010, 0.008), "measured by align-001, with its white balance", (1, 1, 1), (1, 1, 2)
+    )
+    assert found.data()["transmittance"] == [0.012, 0.010, 0.008]
+    assert "R 1.200 % G 1.000 % B 0.800 % of the light, measured by align-001" in found.text()
 
 
 def test_the_command_speaks_json_and_refuses_what_makes_no_sense(lab):
@@ -101,3 +109,24 @@ def test_the_command_speaks_json_and_refuses_what_makes_no_sense(lab):
     ):
         error = run(*arguments).exception
         assert isinstance(error, ExlcapError) and says in error.message
+
+
+def test_each_colour_passes_its_own_share_and_is_balanced():
+    """Against frames of a grey scene exposed by the simulator, through cameras that see colours differently."""
+    paths = Paths((0.03, 0.01, 0.006), "measured", (1.5, 1.0, 2.0), (0.5, 1.0, 10 / 3))
+    rng = np.random.default_rng([1])
+    grey = np.minimum(0.15 * rng.lognormal(-0.32, 0.8, (400, 400)), 1)[..., None].astype(np.float32)
+    seen = (grey / np.array(paths.well_balance)).astype(np.float32)
+    for k in (1, 4, 12):
+        step = step_of(k)
+        well = expose(seen, 10.7, BASE, 1.0, MODEL, rng)
+        low = expose((seen * paths.transmittance).astype(np.float32), 10.7, step.low, 1.0, MODEL, rng)
+        found = float(to_srgb(develop(low, Development(60, paths.low_balance))).mean())
+        level = (float(well.mean()) - 60) / (4095 - 60)
+        for rates in (rates_of_frame(well, 60.0, BASE, MODEL), rates_of_level(level, BASE, MODEL, paths.well_balance)):
+            assert predict(step, rates, paths, MODEL, None, None).low_mean == pytest.approx(found, rel=0.1)
+
+
+def step_of(k):
+    well, low = (Setting(exposure_us=1000.0 / k, gain_db=gain_db) for gain_db in (20 * math.log10(k), 3.4))
+    return Step(k=k, well=well, low=low)
