@@ -36,6 +36,15 @@ class Shot:
         return self.well if role == "well" else self.low
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How recording goes. waiting: pairs that wait for the disk. clipped_share: of the newest bright frame on it."""
+
+    waiting: int = 0
+    orphans: int = 0
+    clipped_share: float = 0.0
+
+
 class Recorder:
     """Writes pairs and orphans in the order given, on threads of its own. Use as a context manager.
 
@@ -51,12 +60,14 @@ class Recorder:
         self._error: BaseException | None = None
         self._pool = ThreadPoolExecutor(PAIRS_AT_ONCE, "exlcap-frames")
         self._thread = threading.Thread(target=self._run, name="exlcap-recorder", daemon=True)
+        self._orphans = 0
+        self._clipped_share = 0.0
         self.written = 0
 
     @property
-    def depth(self) -> int:
-        """Pairs that wait for the disk."""
-        return self._handed.qsize()
+    def tally(self) -> Tally:
+        """How it goes."""
+        return Tally(self._handed.qsize(), self._orphans, self._clipped_share)
 
     def pair(self, shot: Shot) -> None:
         """Hand over a pair; waits while the budget is used up. Raises what went wrong with an earlier one."""
@@ -70,6 +81,7 @@ class Recorder:
         """Hand over the record of a frame without a partner. Raises what went wrong with an earlier pair."""
         if self._error is not None:
             raise self._error
+        self._orphans += 1
         self._handed.put(orphan)
 
     def _run(self) -> None:
@@ -92,6 +104,7 @@ class Recorder:
             self._writer.orphan(pair)
         else:
             self._writer.pair(pair)
+            self._clipped_share = pair.well.clipped_share
             self.written += 1
 
     def _write(self, shot: Shot) -> Pair:

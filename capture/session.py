@@ -6,6 +6,7 @@ import errno
 import shutil
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from exlcap.capture.camera import Camera
 from exlcap.capture.emulator import EmulatedView
 from exlcap.capture.pfs import check_pfs, pfs_path
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
-from exlcap.capture.recorder import Recorder, Shot
+from exlcap.capture.recorder import Recorder, Shot, Tally
 from exlcap.capture.reference import mark_motion
 from exlcap.capture.report import Report
 from exlcap.capture.request import REFERENCE, Plan, Request, plan_take, unfinished_take
@@ -31,17 +32,19 @@ from exlcap.take import TakeHeader, TakeWriter, read_take
 from exlcap.workspace import Workspace
 
 STOPPED = "stopped by the operator"
+RATE_PAIRS = 20
+"""The rate shown is that of the newest so many pairs."""
 
 
 @dataclass(frozen=True)
 class Operator:
     """Who follows a take. stopping: asked before every pulse, True ends the take.
 
-    recorded: told of every pair, and of how many wait for the disk; it must not take time.
+    recorded: told of every pair and how recording goes; it must not take time.
     """
 
     stopping: Callable[[], bool]
-    recorded: Callable[[Shot, int], None]
+    recorded: Callable[[Shot, Tally], None]
 
 
 Follow = Callable[[int], AbstractContextManager[Operator]]
@@ -186,7 +189,7 @@ def shoot_plan(
         with recorder, (follow or at_terminal)(sum(work.missing for work in works)) as operator:
 
             def recorded(shot: Shot) -> None:
-                operator.recorded(shot, recorder.depth)
+                operator.recorded(shot, recorder.tally)
 
             session = Session(cameras, sync, recorder, view, operator.stopping, recorded)
             for work in works:
@@ -219,8 +222,20 @@ def _from_system(error: OSError) -> ExlcapError:
 @contextmanager
 def at_terminal(pairs: int) -> Iterator[Operator]:
     """An operator who sees a line of progress and may press Ctrl-C."""
+    newest: deque[tuple[int, int]] = deque(maxlen=RATE_PAIRS)
+
+    def remark(shot: Shot, tally: Tally) -> str:
+        if newest and newest[-1][0] != shot.step.k:  # between two steps the cameras are set anew
+            newest.clear()
+        newest.append((shot.step.k, shot.well.host_time_ns))
+        seconds = (newest[-1][1] - newest[0][1]) / 1e9
+        return (
+            f"k = {shot.step.k}, {(len(newest) - 1) / seconds if seconds else 0:.1f} pairs/s, {tally.waiting} wait for "
+            f"the disk, {tally.orphans} orphans, {tally.clipped_share:.2%} clipped"
+        )
+
     with stop_on_interrupt() as stopping, progress("shoot", pairs) as step:
-        yield Operator(stopping, lambda shot, depth: step(f"k = {shot.step.k}, {depth} pairs wait for the disk"))
+        yield Operator(stopping, lambda shot, tally: step(remark(shot, tally)))
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from exlcap.capture import emulator, session
+from exlcap.capture.camera import Grab
+from exlcap.capture.recorder import Shot, Tally
 from exlcap.capture.request import Request, plan_take
 from exlcap.capture.session import run_take
 from exlcap.capture.verify import verify_take
@@ -20,9 +22,9 @@ from exlcap.cli import group
 from exlcap.errors import ExlcapError, Refused
 from exlcap.files import read_jsonl
 from exlcap.labels import read_coco
-from exlcap.rig import ROLES
+from exlcap.rig import ROLES, Setting
 from exlcap.simulate import rendering
-from exlcap.take import read_take
+from exlcap.take import Step, read_take
 
 
 def ask(**options):
@@ -285,6 +287,21 @@ def test_a_disk_too_small_is_told_before_the_first_frame(lab, monkeypatch):
 def start(exlcap_line, lab, pairs, *more):
     line = exlcap_line(lab, "shoot", "--scene", "plaza", "--schedule", "1,4", "--pairs", str(pairs), *more)
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_line_of_progress_tells_rate_queue_orphans_and_clipping(lab, capsys, monkeypatch):
+    from exlcap import console
+
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: False)
+    clock = iter(range(0, 10_000, 11))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))  # a line for every pair
+    with session.at_terminal(9) as operator:
+        for number in range(3):
+            grab = Grab(raw=None, frame_id=number, host_time_ns=number * 50_000_000)
+            step = Step(k=4, well=Setting(exposure_us=1, gain_db=0), low=Setting(exposure_us=1, gain_db=0))
+            operator.recorded(Shot(step, number, grab, grab, {}), Tally(waiting=7, orphans=2, clipped_share=0.0125))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "3/9" in last and "k = 4, 20.0 pairs/s, 7 wait for the disk, 2 orphans, 1.25% clipped" in last
 
 
 def wait_for_pairs(folder, count):
