@@ -52,6 +52,7 @@ class ModelConfig(Record):
     head_channels: int = Field(ge=8)
     last_bn: bool
     lsbn: Literal["backbone", "everywhere"]
+    shared_bn: Literal["together", "apart"]
     backbone_weights: str
 
     @field_validator("height", "width")

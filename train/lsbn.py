@@ -43,6 +43,24 @@ class Lighting:
             self._n_low = None
 
 
+class ApartBN2d(nn.BatchNorm2d):
+    """One BatchNorm for both lightings that sees them one after the other, as the official code does, whose lightings
+    go through the network in two passes: in training each is normalised by its own statistics, in testing both by the
+    same running mixture of them.
+    """
+
+    def __init__(self, channels: int, lighting: Lighting) -> None:
+        super().__init__(channels)
+        self._lighting = lighting
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), the low-light images first; the same shape comes back."""
+        n_low = self._lighting.n_low
+        if not self.training or n_low in (0, x.shape[0]):
+            return super().forward(x)
+        return torch.cat([super().forward(x[:n_low]), super().forward(x[n_low:])])
+
+
 class LSBN2d(nn.Module):
     """Stands in for BatchNorm2d: the low-light head of the batch goes through `low`, the rest through `well`."""
 

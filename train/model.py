@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from exlcap.joints import N_JOINTS
 from exlcap.train.config import ModelConfig
 from exlcap.train.cpn import GlobalNet, RefineNet
-from exlcap.train.lsbn import Lighting, LSBN2d, Norm
+from exlcap.train.lsbn import ApartBN2d, Lighting, LSBN2d, Norm
 from exlcap.train.resnet import Features, ResNet
 
 STRIDE = 4
@@ -34,11 +34,14 @@ class PoseNet(nn.Module):
         super().__init__()
         self.lighting = Lighting()
 
-        def norm(channels: int) -> nn.Module:
-            return LSBN2d(channels, self.lighting) if lsbn else nn.BatchNorm2d(channels)
+        def shared(channels: int) -> nn.Module:
+            return ApartBN2d(channels, self.lighting) if config.shared_bn == "apart" else nn.BatchNorm2d(channels)
 
-        head_norm: Norm = norm if config.lsbn == "everywhere" else nn.BatchNorm2d
+        def specific(channels: int) -> nn.Module:
+            return LSBN2d(channels, self.lighting)
 
+        norm: Norm = specific if lsbn else shared
+        head_norm: Norm = norm if config.lsbn == "everywhere" else shared
         size = (config.height // STRIDE, config.width // STRIDE)
         self.backbone = ResNet(config.depth, config.base_channels, norm)
         self.global_net = GlobalNet(self.backbone.channels, config.head_channels, size, config.last_bn, head_norm)

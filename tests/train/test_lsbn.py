@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from exlcap.train.lsbn import Lighting, LSBN2d
+from exlcap.train.lsbn import ApartBN2d, Lighting, LSBN2d
 from exlcap.train.resnet import Features, ResNet
 
 N_LOW = 3
@@ -178,3 +178,27 @@ def test_under_autocast_halves_stay_half_and_statistics_full_precision(layer: LS
 def test_names_of_the_weights_are_those_of_two_batch_norms(layer: LSBN2d) -> None:
     parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     assert list(layer.state_dict()) == [f"{light}.{part}" for light in ("low", "well") for part in parts]
+
+
+def test_a_shared_norm_seen_apart_does_what_two_passes_do() -> None:
+    lighting = Lighting()
+    apart, plain = ApartBN2d(3, lighting).double(), nn.BatchNorm2d(3).double()
+    low, well = (torch.randn(4, 3, 5, 6, dtype=torch.float64) * scale + scale for scale in (1, 7))
+    both = torch.cat([low, well]).requires_grad_()
+    with lighting.batch(8, 4):
+        found = apart(both)
+    wanted = torch.cat([plain(both[:4]), plain(both[4:])])
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(apart.state_dict(), plain.state_dict())
+    gradients = [torch.autograd.grad(out.square().sum() + out[0].sum(), both)[0] for out in (found, wanted)]
+    torch.testing.assert_close(*gradients)
+    apart.eval(), plain.eval()
+    with lighting.batch(8, 4):
+        torch.testing.assert_close(apart(both), plain(both))
+
+
+@pytest.mark.parametrize("n_low", [0, 4])
+def test_a_shared_norm_seen_apart_takes_batches_of_one_lighting(n_low: int) -> None:
+    lighting, images = Lighting(), torch.randn(4, 3, 5, 6)
+    with lighting.batch(4, n_low):
+        torch.testing.assert_close(ApartBN2d(3, lighting)(images), nn.BatchNorm2d(3)(images))

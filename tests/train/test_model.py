@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from exlcap.train.config import ModelConfig, preset
-from exlcap.train.lsbn import LSBN2d
+from exlcap.train.lsbn import ApartBN2d, LSBN2d
 from exlcap.train.model import PoseNet, build_model
 
 PAPER = ModelConfig(**preset("official")["model"])
 TINY = ModelConfig(
     depth=18, height=64, width=32, base_channels=8, head_channels=8, last_bn=False, lsbn="backbone",
-    backbone_weights="none",
+    shared_bn="together", backbone_weights="none",
 )  # fmt: skip
 
 
@@ -87,3 +87,11 @@ def test_the_lighting_of_an_image_decides_what_the_network_sees() -> None:
     model(torch.cat([images, 5 + 3 * images]), n_low=4)  # teaches the two conditions different statistics
     model.eval()
     assert not torch.allclose(model(images, n_low=4).refined, model(images, n_low=0).refined)
+
+
+@pytest.mark.parametrize("lsbn", [True, False])
+def test_norms_that_both_lightings_share_are_seen_apart_where_the_config_says(lsbn: bool) -> None:
+    model = PoseNet(TINY.model_copy(update={"shared_bn": "apart"}), lsbn)
+    shared = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m not in _halves(model)]
+    assert shared and all(isinstance(m, ApartBN2d) for m in shared)
+    assert any(isinstance(m, LSBN2d) for m in model.modules()) == lsbn
