@@ -170,15 +170,24 @@ def rival(well: Grey, low: Grey, homography: Matrix) -> float:
     return float(match.max() / max(here, 1e-12))
 
 
-def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size: tuple[int, int]) -> None:
-    """Raise Refused, naming the test, when two views do not correlate or lie implausibly. size: (width, height)."""
+def placement(homography: Matrix, size: tuple[int, int]) -> tuple[float, float, tuple[float, float]]:
+    """How a homography turns (degrees, clockwise on the screen), scales and shifts (px) the middle of a picture of
+    (width, height).
+    """
     width, height = size
     centre = np.array([[(width - 1) / 2, (height - 1) / 2]])
     quarter = np.array([[width / 4, 0]])
-    across = apply_homography(homography, centre + quarter) - apply_homography(homography, centre - quarter)
-    angle = math.degrees(math.atan2(across[0, 1], across[0, 0]))
-    scale = float(np.linalg.norm(across)) / (width / 2)
-    shift = float(np.linalg.norm(apply_homography(homography, centre) - centre))
+    left, middle, right = (apply_homography(homography, centre + step * quarter)[0] for step in (-1, 0, 1))
+    across, shift = right - left, middle - centre[0]
+    angle = math.degrees(math.atan2(across[1], across[0]))
+    return angle, float(np.linalg.norm(across)) / (width / 2), (float(shift[0]), float(shift[1]))
+
+
+def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size: tuple[int, int]) -> None:
+    """Raise Refused, naming the test, when two views do not correlate or lie implausibly. size: (width, height)."""
+    width = size[0]
+    angle, scale, (x, y) = placement(homography, size)
+    shift = math.hypot(x, y)
     mounting = "check that both cameras look through the same lens and are mounted straight; limits: rig.toml"
     _refuse_any([
         ("correlation of the two views", ecc, limits.correlation_min, ecc >= limits.correlation_min, "",

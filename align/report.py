@@ -10,7 +10,7 @@ import numpy as np
 
 from exlcap.align.photometry import remarks
 from exlcap.align.pictures import Grey
-from exlcap.align.quality import BlockShifts
+from exlcap.align.quality import BlockShifts, placement
 from exlcap.alignment import Alignment
 from exlcap.develop import Rgb8, to_srgb
 from exlcap.files import write_atomic
@@ -112,7 +112,12 @@ def arrows(picture: Rgb8, alignment: Alignment, shifts: BlockShifts, enlarged: i
 def described(alignment: Alignment) -> list[tuple[str, str]]:
     """An alignment in words: (what, value) for the terminal and the report."""
     x, y, width, height = alignment.crop
-    rows = [("dark camera mirrored", "yes" if alignment.mirror else "no")]
+    angle, scale, shift = placement(np.array(alignment.homography), alignment.well_size)
+    rows = [
+        ("dark camera mirrored", "yes" if alignment.mirror else "no"),
+        ("dark view lies on the bright one", f"turned by {angle:+.3f} degrees (clockwise), scaled by {scale:.5f}, "
+         f"its middle shifted by ({shift[0]:+.2f}, {shift[1]:+.2f}) px"),
+    ]  # fmt: skip
     if residual := alignment.residual:
         sd = ", ".join(f"{value:.3f}" for value in residual.corner_sd_px or ())
         rows += [

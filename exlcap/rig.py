@@ -134,7 +134,7 @@ class Schedule(Record):
 
 
 class SceneBase(Setting):
-    """Base exposure and bright gain of a scene, found by hand at k = 1: no loss in highlights or shadows, no blur."""
+    """Base exposure and bright gain of a scene at k = 1: no loss in highlights or shadows, no motion blur."""
 
     preset: str | None = None
 

@@ -11,12 +11,12 @@ import pytest
 from exlcap.align.blocks import fit_blocks, resample
 from exlcap.align.commands import align_take
 from exlcap.align.pictures import average_raw, local_contrast, luminance
-from exlcap.align.quality import check_geometry, check_residual, measure
+from exlcap.align.quality import check_geometry, check_residual, measure, placement
 from exlcap.align.register import Registration, blocks_at, blocks_back, flip, register, scaling, shrunk
 from exlcap.alignment import Residual, apply_homography, read_alignment
 from exlcap.errors import Refused
 from exlcap.rig import AlignmentLimits
-from exlcap.simulate.optics import true_alignment
+from exlcap.simulate.optics import true_alignment, true_homography
 from tests.conftest import make_take, make_workspace
 
 FULL = {"width = 320": "width = 960", "height = 200": "height = 600"}
@@ -167,6 +167,12 @@ def test_implausible_geometry_is_refused_by_name(homography, named):
 def test_a_good_registration_passes():
     check_residual(GOOD, LIMITS)
     check_geometry(np.eye(3), 0.9, LIMITS, (960, 600))
+
+
+def test_turn_scale_and_shift_are_told_as_the_emulated_rig_has_them(workspace):
+    angle, scale, shift = placement(true_homography(workspace.rig), (320, 200))
+    assert (angle, scale) == (pytest.approx(0.3, abs=0.01), pytest.approx(1.002, abs=1e-4))
+    assert shift == pytest.approx((4.0, -3.0), abs=0.01)
 
 
 def test_views_that_do_not_correlate_are_refused_by_name():
