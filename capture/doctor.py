@@ -14,6 +14,7 @@ from exlcap.capture.host_checks import (
     check_disk_speed,
     check_mongod,
     check_usbfs,
+    check_weights,
 )
 from exlcap.capture.probe import probe_cameras
 from exlcap.capture.pylon_camera import BUFFERS, open_pylon_cameras
@@ -32,6 +33,7 @@ def examine(workspace: Workspace, probe: Path | None) -> Iterator[Row]:
     yield check_disk_speed(rig, workspace.root)
     yield check_disk_space(rig, workspace.root)
     yield check_mongod()
+    yield check_weights()
 
 
 def _examine_cameras(workspace: Workspace, probe: Path | None) -> Iterator[Row]:

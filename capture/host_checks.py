@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from exlcap.capture.pylon_settings import USB_BYTES_PER_S
 from exlcap.capture.schedule import frame_bytes, pairs_bytes
+from exlcap.downloads import weights_folder
 from exlcap.errors import ExlcapError
 from exlcap.files import write_atomic
 from exlcap.mongod import find_mongod
 from exlcap.rig import ROLES, Rig
 
 NOT_HERE = "not available here"
-USB_BYTES_PER_S = 378_000_000
-"""What one camera alone can move over a USB 3 controller: 164 frames/s of 2.3 MB."""
 USBFS_MB = 1000
 DISK_TEST_SECONDS = 2.0
 DISK_TEST_FRAMES = 64
@@ -127,3 +127,13 @@ def check_mongod() -> Row:
     except (OSError, subprocess.SubprocessError) as error:
         return Row(name, "WARN", f"{mongod} does not run: {error}", f"get one for {platform.platform()}")
     return Row(name, "OK", done.stdout.splitlines()[0])
+
+
+def check_weights() -> Row:
+    """Whether networks that label are on this machine."""
+    name, folder = "annotator weights", weights_folder()
+    found = sorted(path.name for path in folder.glob("*") if path.suffix in (".onnx", ".zip"))
+    if not found:
+        todo = "only `exlcap annotate` needs them: its first run downloads them, or give it files with --weights"
+        return Row(name, "WARN", f"none in {folder}", todo)
+    return Row(name, "OK", f"{', '.join(found)} in {folder}")

@@ -72,6 +72,16 @@ class Nodes:
         self.settings[label] = str(found)
         return True
 
+    def put_up_to(self, name: str, value: int) -> bool:
+        """Set a whole number to the largest that the device takes up to `value`. False when the device lacks it."""
+        span = self.span(name)
+        if span is None:
+            self._lack(name)
+            return False
+        least, most, step = int(span["min"]), int(span["max"]), int(span.get("step", 1)) or 1
+        wanted = min(max(value, least), most)
+        return self.put(name, wanted - (wanted - least) % step)
+
     def need(self, name: str, value: Value, under: str = "") -> None:
         """Set a feature without which no take is possible. Raises ExlcapError when the device lacks it."""
         if not self.put(name, value, under):

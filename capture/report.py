@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exlcap.align.checks import STATIC
+from exlcap.capture.camera_checks import looks_swapped
 from exlcap.capture.skew import Skew, measure_skew, skew_text
 from exlcap.rig import ROLES, WHITE_DN
 from exlcap.take import Take, TakeHeader
@@ -72,7 +73,7 @@ class Report:
     def swapped(self) -> bool:
         """Whether the dark camera was the brighter one in a step in which it should be darker by far."""
         levels = [(pair.well.mean_dn, pair.low.mean_dn) for pair in self.take.pairs]
-        return self.take.header.kind == "scene" and any(low > well for well, low in levels)
+        return self.take.header.kind == "scene" and any(looks_swapped(*level) for level in levels)
 
     def data(self) -> dict[str, Any]:
         """As JSON types."""

@@ -16,6 +16,7 @@ from typing import Literal
 
 from exlcap import __version__
 from exlcap.capture.camera import Camera
+from exlcap.capture.camera_checks import check_roles
 from exlcap.capture.emulator import EmulatedView
 from exlcap.capture.pfs import check_pfs, pfs_path
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
@@ -74,6 +75,8 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
         check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
         pairing_key(rig.sync, cameras)
         _check_space(workspace, plan)
+        if rig.emulator is None and request.scene is not None:  # emulated cameras show what their role should see
+            check_roles(rig, cameras, plan.steps[0])
         view = _view(workspace, request, plan, cameras)
         writer = open_writer(rig, request, plan, cameras)
         _save_states(cameras, request)

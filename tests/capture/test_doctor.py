@@ -1,20 +1,25 @@
 """`exlcap doctor`: what is wrong is named with what to do, what cannot be checked here is not invented."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from exlcap.capture import host_checks
-from exlcap.capture.camera_checks import check_cameras, check_pulses
+from exlcap.capture.camera_checks import base_steps, check_cameras, check_pulses, check_roles
 from exlcap.capture.host_checks import (
     check_controllers,
     check_disk_space,
     check_disk_speed,
     check_mongod,
     check_usbfs,
+    check_weights,
 )
 from exlcap.capture.simulated_camera import Fault, Line, SimulatedCamera
+from exlcap.errors import Refused
 
 
 def real(rig, **changes):
@@ -90,6 +95,41 @@ def test_no_mongod_is_a_warning_that_names_who_needs_it(monkeypatch, tmp_path):
     monkeypatch.setattr(host_checks, "find_mongod", lambda: tmp_path / "mongod")
     row = check_mongod()
     assert row.state == "WARN" and "does not run" in row.found
+
+
+def test_the_weights_of_annotators_are_named_or_told_to_be_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path))
+    row = check_weights()
+    assert row.state == "WARN" and "exlcap annotate" in row.todo
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "rtmo-l.onnx").write_bytes(b"")
+    assert check_weights().state == "OK" and "rtmo-l.onnx" in check_weights().found
+
+
+class Bright(SimulatedCamera):
+    """A camera that sees 200 DN more than its like."""
+
+    def grab(self, timeout_ms):
+        grab = super().grab(timeout_ms)
+        return None if grab is None else replace(grab, raw=grab.raw + np.uint16(200))
+
+
+@pytest.mark.parametrize("mode", ["timer", "external"])
+def test_cameras_in_each_others_role_are_refused_before_the_first_frame(lab, mode):
+    rig = with_sync(lab.rig, mode)
+    for kinds, swapped in (((SimulatedCamera, Bright), True), ((Bright, SimulatedCamera), False)):
+        line = Line()
+        cameras = {
+            role: kind(role, line=line, outside=mode == "external")
+            for role, kind in zip(("well", "low"), kinds, strict=True)
+        }
+        with pytest.raises(Refused, match="roles look swapped") if swapped else nullcontext():
+            check_roles(rig, cameras, base_steps(rig)[0])
+
+
+def test_a_black_picture_tells_nothing_about_roles(lab):
+    """As with a cap on the lens."""
+    check_roles(with_sync(lab.rig, "timer"), on_a_line(), base_steps(lab.rig)[0])
 
 
 def on_a_line(well=(), low=(), **about):
