@@ -12,18 +12,25 @@ import pytest
 import torch
 from torch import nn
 
+from exlcap.alignment import apply_homography
 from exlcap.annotate.networks.card import read_card
+from exlcap.annotate.networks.decode import joints_in_crops
+from exlcap.annotate.networks.placing import crop_matrix
+from exlcap.annotate.networks.session import load_network
 from exlcap.errors import ExlcapError
 from exlcap.joints import JOINTS
 from exlcap.train import export as export_module
+from exlcap.train.augment import PLAIN
 from exlcap.train.config import LossConfig
+from exlcap.train.crops import crop_people, place
 from exlcap.train.export import compare, export, onnx_bytes
 from exlcap.train.fold import folded, of_lighting
 from exlcap.train.heatmaps import targets
 from exlcap.train.inputs import network_input
 from exlcap.train.losses import probabilities
 from exlcap.train.model import build_model
-from exlcap.train.predict import full_score
+from exlcap.train.pairs import read_split
+from exlcap.train.predict import full_score, predict
 from exlcap.train.prepare import new_config
 from exlcap.train.trained import Trained
 
@@ -144,6 +151,26 @@ def test_the_card_says_what_annotate_has_to_know(
     assert (card.input.width, card.input.height, card.input.colour, card.input.mean) == (64, 64, "RGB", (0.0, 0.0, 0.0))
     assert card.input.box_scale == tiny.config.input.box_scale
     assert (card.heatmap.stride, card.heatmap.offset) == (4, 0.5)
+
+
+def test_annotate_reads_the_same_joints_out_of_the_same_crops_as_training_does(
+    tmp_path: Path, tiny: Trained, made_before: None, write_stick_figures: Callable[..., Path]
+) -> None:
+    data = write_stick_figures(tmp_path, train=1, val=0, test=2)
+    split = read_split(data, "test_LL-A")
+    assert split is not None
+    export(tiny, "low", tmp_path / "net.onnx", data)
+    network = load_network(read_card(tmp_path / "net.toml"), threads=1)
+    crops = crop_people(data, split.figures, tiny.config.size, tiny.config.input)
+    expected = predict(tiny.model, crops, tiny.config, "none")
+    found = joints_in_crops(network, np.stack([place(crop, PLAIN, tiny.config.size)[0] for crop in crops]))
+    for i, figure in enumerate(split.figures):
+        matrix = crop_matrix(figure.box, network.card.input)
+        np.testing.assert_allclose(matrix, crops[i].plain, atol=1e-9)
+        np.testing.assert_allclose(
+            apply_homography(np.linalg.inv(matrix), found[i, :, :2]), expected.joints[i], atol=0.05
+        )
+    np.testing.assert_allclose(found[..., 2], expected.scores, rtol=1e-3)
 
 
 def test_without_the_data_set_both_are_compared_on_noise(tmp_path: Path, tiny: Trained, made_before: None) -> None:
