@@ -7,9 +7,10 @@ Both begin from the same weights and see the same pairs; before anything is time
 compared in float64 on a small network. Every BatchNorm is a pair here: one that both lightings share sees them together
 in the trainer and one after the other in two passes, which is another function.
 
+Each runs in a process of its own, as it would be used: the trainer keeps the memory that tensors give back
+(exlcap.train.machine), a plain script does not know of that. `plain_keeping_memory` shows what remains where it does.
 Steps are interleaved and the medians of their process CPU time compared, which other processes disturb less than the
-clock on the wall. Both share a process, and so the memory that the trainer keeps (exlcap.train.machine): the bars leave
-out what that alone gains, which `plain_as_started` shows.
+clock on the wall.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Steps:
         self.plain_net = plainly(model, self.config)
         leaves = [value for value in self.plain_net.values.values() if value.requires_grad]
         self.plain_optimizer = torch.optim.AdamW(leaves, lr=1e-5)
-        self.fast = {kind: self._trainer(kind) for kind in ("fp32", "bf16")}
+        self.fast = {precision: self._trainer(precision) for precision in AIMS}
 
     def _trainer(self, precision: str) -> Callable[[], None]:
         config = self.config.model_copy(
@@ -206,6 +207,10 @@ class Steps:
         state = new_state(config, torch.device("cpu"), resumed=False)
         state.model.train()
         return lambda: descend(state, batch_losses(state.model, self.batch, config).total, 1e-5, 0.0)
+
+    def named(self, name: str) -> Callable[[], None]:
+        """A step of either kind: "plain", or the trainer's number format."""
+        return self.plain if name == "plain" else self.fast[name]
 
     def plain(self) -> None:
         """A step as anybody would write it."""
@@ -222,10 +227,34 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def as_started(rounds: int) -> float:
-    """Seconds of the plain step in a process that returns its memory, as Python does when nobody says otherwise."""
-    command = [sys.executable, __file__, "--plain-only", "--rounds", str(rounds)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def serve(keeps_memory: bool) -> None:
+    """Take the step that is named on standard input, again and again, and print its seconds."""
+    if keeps_memory:
+        keep_memory()
+    steps = Steps()
+    for line in sys.stdin:
+        print(cpu_seconds(steps.named(line.strip())), flush=True)
+
+
+class Worker:
+    """A process that takes steps when asked."""
+
+    def __init__(self, keeps_memory: bool) -> None:
+        command = [sys.executable, __file__, "--serve", "keeping" if keeps_memory else "returning"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def step(self, name: str) -> float:
+        """Seconds of one step."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{name}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def stop(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def main() -> None:
@@ -233,27 +262,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each kind")
-    parser.add_argument("--plain-only", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=("keeping", "returning"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.plain_only:
-        steps = Steps()
-        steps.plain()
-        print(statistics.median(cpu_seconds(steps.plain) for _ in range(options.rounds)))
+    if options.serve:
+        serve(options.serve == "keeping")
         return
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     difference = compare()
-    keep_memory()
-    steps = Steps()
-    kinds: dict[str, Callable[[], None]] = {"plain": steps.plain, **steps.fast}
-    for step in kinds.values():
-        step()
-    seconds: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(options.rounds):
-        for name, step in kinds.items():
-            seconds[name].append(cpu_seconds(step))
+    ours, plain = Worker(keeps_memory=True), Worker(keeps_memory=False)
+    asked = {"plain": (plain, "plain"), "plain_keeping_memory": (ours, "plain")}
+    asked |= {precision: (ours, precision) for precision in AIMS}
+    seconds: dict[str, list[float]] = {name: [] for name in asked}
+    for number in range(options.rounds + 1):
+        for name, (worker, step) in asked.items():
+            taken = worker.step(step)
+            if number:  # the first warms up
+                seconds[name].append(taken)
+    for worker in (ours, plain):
+        worker.stop()
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    medians["plain_as_started"] = as_started(max(1, options.rounds // 2))
     bars = {
         f"{name}_against_plain": {"value": round(value, 2), "aim": aim, "ok": value >= aim}
         for name, aim in AIMS.items()

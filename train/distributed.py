@@ -1,4 +1,4 @@
-"""Several processes that train one network: ``torchrun --nproc-per-node 2 -m exlcap train ...``
+"""Several processes that train one network: ``torchrun --standalone --nproc-per-node 2 -m -- exlcap train ...``
 
 Every process holds the whole network and takes its share of each batch; gradients are averaged by DDP. BatchNorm
 statistics are those of a process's own share, and of one lighting only, as ever; before anything is saved or validated

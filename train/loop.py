@@ -81,7 +81,11 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
     keep_memory()
     where = world()
     resumed = (folder / "last.pt").exists()
+    if not where.first:  # the first one may have to download backbone weights
+        where.wait()
     state = new_state(config, where.device, resumed)
+    if where.first:
+        where.wait()
     if resumed:
         restore(state, load_checkpoint(folder / "last.pt"))
     network = ready(state.model, config, where)

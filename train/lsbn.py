@@ -77,7 +77,8 @@ class LSBN2d(nn.Module):
             return self.well(x)  # type: ignore[no-any-return]
         if n_low == len(x):
             return self.low(x)  # type: ignore[no-any-return]
-        if self.training and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        trains = self.low.training and self.well.training
+        if trains and x.device.type == "cpu" and not torch.compiler.is_compiling():
             return self._at_once(x, n_low)
         return torch.cat([self.low(x[:n_low]), self.well(x[n_low:])])
 

@@ -164,6 +164,15 @@ def test_one_pass_equals_two_batch_norms_in_output_gradients_and_statistics(
     assert layer.low.num_batches_tracked == 1 and not torch.allclose(layer.low.running_var, torch.ones(3))
 
 
+def test_frozen_statistics_are_used_and_stay(layer: LSBN2d) -> None:
+    for norm in (layer.low, layer.well):
+        norm.eval()
+    before = copy.deepcopy(layer.state_dict())
+    x = 3 + torch.randn(5, 3, 6, 7)
+    torch.testing.assert_close(through(layer, x, 2), apart(layer, x, 2))
+    torch.testing.assert_close(layer.state_dict(), before)
+
+
 def test_under_autocast_halves_stay_half_and_statistics_full_precision(layer: LSBN2d) -> None:
     plain = copy.deepcopy(layer)
     x = torch.randn(6, 3, 4, 4).bfloat16()
