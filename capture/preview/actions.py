@@ -83,7 +83,7 @@ def store(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
 
 def forget_peaks(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
     """Hold the peak of sharpness anew."""
-    looker.peaks.forget()
+    looker.forget_peaks()
     return "peaks are held anew"
 
 

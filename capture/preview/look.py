@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from exlcap.alignment import Alignment, alignment_in_force
 from exlcap.capture.preview.live import LiveRig, Newest
-from exlcap.capture.preview.measure import Measured, Planes, measure, planes_of
+from exlcap.capture.preview.measure import Measured, Planes, measure, planes_of, sharpness
 from exlcap.capture.preview.pictures import (
     LOUPE_QUALITY,
     Amplify,
@@ -34,7 +34,7 @@ from exlcap.capture.preview.pictures import (
     to_jpeg,
     unmirrored,
 )
-from exlcap.develop import Rgb8, to_srgb
+from exlcap.develop import Rgb8, develop, to_srgb
 from exlcap.drift import Drift
 from exlcap.errors import ExlcapError
 from exlcap.rig import ROLES, Role
@@ -54,41 +54,34 @@ NICE = 10
 """The thread that makes pictures gives way to those that grab and write."""
 
 
+Place = tuple[float, float]
+"""In the bright view, as shares of width and height."""
+
+
 @dataclass(frozen=True)
 class Look:
-    """How a page wants to see a pair. loupe: a place in the bright view, as shares of width and height."""
+    """How a page wants to see a pair. loupe: where it is held."""
 
     width: int = 960
     mode: Mode = "views"
     amplify: Amplify = "mean"
     marks: bool = True
-    loupe: tuple[float, float] | None = None
+    loupe: Place | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A pair as a page sees it. pictures: JPEG by name: well, low, or both; loupe-well, loupe-low."""
+    """A pair as a page sees it. pictures: JPEG by name: well, low, or both; loupe-well, loupe-low.
+
+    focus: sharpness as a share of its peak, under the loupe or of the whole view; None without light.
+    """
 
     number: int
     made_s: float
     newest: Newest
     measured: dict[Role, Measured]
+    focus: dict[Role, float | None]
     pictures: dict[str, bytes]
-
-
-@dataclass
-class Peaks:
-    """The best sharpness of each camera since it was last forgotten."""
-
-    held: dict[Role, float] = field(default_factory=lambda: dict.fromkeys(ROLES, 0.0))
-
-    def hold(self, measured: dict[Role, Measured]) -> None:
-        """Take in a pair."""
-        self.held = {role: max(self.held[role], measured[role].sharpness) for role in ROLES}
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.held = dict.fromkeys(ROLES, 0.0)
 
 
 class Looker:
@@ -96,7 +89,7 @@ class Looker:
 
     def __init__(self, live: LiveRig) -> None:
         self.live = live
-        self.peaks = Peaks()
+        self._peaks: dict[Place | None, dict[Role, float]] = {}
         self.drift: Drift | None = None
         self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=give_way)
         self._busy = False
@@ -155,9 +148,24 @@ class Looker:
         how = developments(workspace.rig, None if aligned is None else aligned[1])
         planes, measured = self._numbers(newest, raws, workspace)
         pictures = _pictures(planes, how, look)
+        sharp: dict[Role, float] = {role: measured[role].sharpness for role in ROLES}
         if look.loupe is not None:
-            pictures |= _loupes(raws, how, look, look.loupe)
-        return Seen(newest.number, time.monotonic(), newest, measured, _encoded(pictures))
+            pieces, sharp = _under_loupe(raws, how, look, look.loupe)
+            pictures |= pieces
+        focus = self._of_peak(look.loupe, sharp)
+        return Seen(newest.number, time.monotonic(), newest, measured, focus, _encoded(pictures))
+
+    def _of_peak(self, place: Place | None, sharp: dict[Role, float]) -> dict[Role, float | None]:
+        """Sharpness as a share of the best at this place, which is held."""
+        before = self._peaks.pop(place, dict.fromkeys(ROLES, 0.0))
+        peaks = self._peaks[place] = {role: max(before[role], sharp[role]) for role in ROLES}
+        while len(self._peaks) > KINDS_OF_LOOK:
+            self._peaks.pop(next(iter(self._peaks)))
+        return {role: sharp[role] / peaks[role] if peaks[role] > 0 else None for role in ROLES}
+
+    def forget_peaks(self) -> None:
+        """Hold the peaks of sharpness anew."""
+        self._peaks.clear()
 
     def _numbers(
         self, newest: Newest, raws: dict[Role, Raw], workspace: Workspace
@@ -166,7 +174,6 @@ class Looker:
         if self._measured is None or self._measured[0] != newest.number:
             planes = {role: planes_of(raws[role]) for role in ROLES}
             measured = {role: measure(planes[role], workspace.rig.dark_level_dn(role)) for role in ROLES}
-            self.peaks.hold(measured)
             self._measured = newest.number, planes, measured
         return self._measured[1], self._measured[2]
 
@@ -195,15 +202,22 @@ def _pictures(planes: dict[Role, Planes], how: Developments, look: Look) -> dict
     return pictures
 
 
-def _loupes(raws: dict[Role, Raw], how: Developments, look: Look, xy: tuple[float, float]) -> dict[str, Rgb8]:
-    """The same place of both frames at full resolution."""
+def _under_loupe(
+    raws: dict[Role, Raw], how: Developments, look: Look, place: Place
+) -> tuple[dict[str, Rgb8], dict[Role, float]]:
+    """The same place of both frames at full resolution, and how sharp it is."""
     height, width = raws["well"].shape
-    centres = loupe_centres(xy, (width, height), how)
-    well = loupe(raws["well"], centres["well"], how.well)
-    low = brightened(loupe(raws["low"], centres["low"], how.low), look.amplify)
+    centres = loupe_centres(place, (width, height), how)
+    raw_pieces: dict[Role, Raw] = {role: loupe(raws[role], centres[role]) for role in ROLES}
+    pieces = {role: develop(raw_pieces[role], how.of(role)) for role in ROLES}
+    pieces["low"] = brightened(pieces["low"], look.amplify)
     if how.mirror:
-        low = np.ascontiguousarray(low[:, ::-1])
-    return {"loupe-well": to_srgb(well), "loupe-low": to_srgb(low)}
+        pieces["low"] = np.ascontiguousarray(pieces["low"][:, ::-1])
+    sharp: dict[Role, float] = {
+        role: sharpness(planes_of(raw), float(raw.mean()) - how.of(role).black_level_dn)
+        for role, raw in raw_pieces.items()
+    }
+    return {f"loupe-{role}": to_srgb(pieces[role]) for role in ROLES}, sharp
 
 
 def _encoded(pictures: dict[str, Rgb8]) -> dict[str, bytes]:

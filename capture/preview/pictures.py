@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from exlcap.alignment import Alignment, Matrix
 from exlcap.capture.preview.measure import Planes
-from exlcap.develop import Development, Linear, Rgb8, amplified, develop, to_srgb
+from exlcap.develop import Development, Linear, Rgb8, amplified, to_srgb
 from exlcap.rig import WHITE_DN, Rig, Role
 from exlcap.take import Raw
 
@@ -168,14 +168,14 @@ def loupe_centres(xy: tuple[float, float], size: tuple[int, int], how: Developme
     return {"well": well, "low": (width - 1 - well[0] if how.mirror else well[0], well[1])}
 
 
-def loupe(raw: Raw, centre: tuple[float, float], how: Development) -> Linear:
-    """A piece of a frame at full resolution about a place, moved inside where it would leave the frame."""
+def loupe(raw: Raw, centre: tuple[float, float]) -> Raw:
+    """A piece of a raw frame about a place, moved inside where it would leave the frame; its pattern is RGGB, too."""
     width, height = (min(a, b) for a, b in zip(LOUPE_SIZE, (raw.shape[1], raw.shape[0]), strict=True))
     x, y = (
-        2 * (round(min(max(at - length / 2, 0), full - length)) // 2)  # the colours' pattern begins at even pixels
+        2 * (round(min(max(at - length / 2, 0), full - length)) // 2)
         for at, length, full in ((centre[0], width, raw.shape[1]), (centre[1], height, raw.shape[0]))
     )
-    return develop(np.ascontiguousarray(raw[y : y + height, x : x + width]), how)
+    return np.ascontiguousarray(raw[y : y + height, x : x + width])
 
 
 def to_jpeg(picture: Rgb8, quality: int = JPEG_QUALITY) -> bytes:

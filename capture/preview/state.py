@@ -32,7 +32,7 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
         "ended": None if status.ended is None else vars(status.ended),
         "alignment": None if aligned is None else aligned[0],
         "drift": _drift(looker, None if aligned is None else aligned[0]),
-        "pair": None if seen is None else _pair(live, looker, seen),
+        "pair": None if seen is None else _pair(live, seen),
         **_scene(live),
     }
 
@@ -61,19 +61,19 @@ def _shooting(live: LiveRig) -> dict[str, Any] | None:
     }
 
 
-def _pair(live: LiveRig, looker: Looker, seen: Seen) -> dict[str, Any]:
+def _pair(live: LiveRig, seen: Seen) -> dict[str, Any]:
     """The numbers of the pair whose pictures go along."""
     shot = seen.newest.shot
     cameras: dict[str, dict[str, Any]] = {}
     for role in ROLES:
-        grab, peak = shot.grab(role), looker.peaks.held[role]
+        grab, focus = shot.grab(role), seen.focus[role]
         setting, measured = grab.chunk or shot.read_back[role], seen.measured[role]
         cameras[role] = {
             "exposure_us": round(setting.exposure_us, 2),
             "gain_db": round(setting.gain_db, 2),
             "proved": grab.chunk is not None,
             "temperature_c": grab.temperature_c,
-            "focus_of_peak": round(measured.sharpness / peak, 4) if peak > 0 else None,
+            "focus_of_peak": None if focus is None else round(focus, 4),
             "dark_dn": live.workspace.rig.dark_level_dn(role),
             **measured.data(),
         }

@@ -150,7 +150,7 @@ def test_the_loupe_shows_the_same_place_of_both_frames(tmp_path):
 @pytest.mark.parametrize("centre", [(0, 0), (-50, 2000), (799, 499), (801, 503)])
 def test_the_loupe_is_one_to_one_and_stays_inside(centre):
     raw = np.random.default_rng([4]).integers(60, 4095, (1000, 1600)).astype(np.uint16)
-    piece, whole = loupe(raw, centre, HOW), develop(raw, HOW)
+    piece, whole = develop(loupe(raw, centre), HOW), develop(raw, HOW)
     assert piece.shape == (400, 640, 3)
     x = int(np.clip(centre[0] - 320, 0, 960)) // 2 * 2
     y = int(np.clip(centre[1] - 200, 0, 600)) // 2 * 2
@@ -218,6 +218,31 @@ def test_the_peak_of_sharpness_is_held_until_it_is_reset(tmp_path):
         assert held < 0.95, "another scene is not as sharp in both"
         assert page.do("forget-peaks")[0] == 200
         assert page.look(after=other["number"])[0]["pair"][sharper]["focus_of_peak"] > held
+
+
+def test_under_the_loupe_the_focus_is_that_of_the_place(tmp_path):
+    sizes = {"width = 960": "width = 1600", "height = 600": "height = 1000", "pulse_hz = 20.0": "pulse_hz = 160.0"}
+    opened = simulated(size=(1600, 1000))
+
+    def half_sharp(rig):
+        """The left half of every frame holds stripes, the right half nothing."""
+        cameras = opened(rig)
+        for camera in cameras.values():
+            grab = camera.grab
+            camera.grab = lambda timeout_ms, grab=grab: striped(grab(timeout_ms))
+        return cameras
+
+    def striped(grab):
+        if grab is not None:
+            grab.raw[:, :800] += np.tile(np.repeat([0, 600], 8), 50).astype(np.uint16)
+        return grab
+
+    with served(make_lab(tmp_path / "lab", sizes), half_sharp) as (live, url):
+        until(lambda: live.status.phase == "live")
+        page = Page(url)
+        left, right = (page.look(loupe=place)[0]["pair"] for place in ("0.25,0.5", "0.75,0.5"))
+        assert left["well"]["focus_of_peak"] > 0.9
+        assert right["well"]["focus_of_peak"] is None, "there is nothing to focus on"
 
 
 def test_pictures_are_made_at_a_bounded_rate_however_many_pages_ask(tmp_path, monkeypatch):

@@ -110,6 +110,7 @@ function showMeter(role, pair) {
   set("zero", percent(camera.zero_share), camera.zero_share > 0.001);
   const share = camera.focus_of_peak ?? 0;
   set("focus", camera.focus_of_peak === null ? "–" : `${(100 * share).toFixed(0).padStart(3)} % of peak`);
+  meter.querySelector(".focus dt").textContent = view.loupe ? "focus under the loupe" : "focus";
   meter.querySelector(".bar i").style.width = `${100 * share}%`;
   $(`setting-${role}`).textContent = `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`;
   $(`setting-${role}`).title = camera.proved ? "as the frame itself reports" : "as read back; this camera's frames do not report it";
