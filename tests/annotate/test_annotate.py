@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exlcap.align.commands import align_take
 from exlcap.alignment import make_alignment, write_alignment
 from exlcap.annotate.carry import CARRIED, carry
 from exlcap.annotate.hand import iou, merge, on_bright_frame, read_hand_labels
 from exlcap.errors import ExlcapError
 from exlcap.labels import LabelledImage, PairLabels, Person, read_labels, write_labels
 from exlcap.simulate.optics import true_alignment
+from tests.conftest import make_take, make_workspace
 
 NOW = "2026-11-20T00:00:00+00:00"
 SHIFT = np.array([[1, 0, 5.0], [0, 1, -3.0], [0, 0, 1]])
@@ -93,6 +95,43 @@ def test_a_person_is_carried_through_alignment_and_mirror(mirror):
     assert np.allclose(carried.keypoints[0, 1], 83)
     assert carried.box[0] == pytest.approx(319 - 115 if mirror else 75)
     assert carried.box[2:] == pytest.approx((40, 60))
+
+
+def worst_joint_px(workspace, truth_file, estimated):
+    """Worst distance of a joint carried through `estimated` from where the simulator put it in the dark frame."""
+    truth = true_alignment(workspace.rig)
+    worst, joints = 0.0, 0
+    for image in read_hand_labels([truth_file]).values():
+        for carried in carry(on_bright_frame(image, estimated), estimated).low:
+            true = next(p for p in image.people if p.id == carried.id)
+            there = carried.labelled
+            off = carried.keypoints[there, :2] - truth.map_well_to_low(true.keypoints[there, :2])
+            worst, joints = max(worst, float(np.linalg.norm(off, axis=1).max(initial=0))), joints + int(there.sum())
+    assert joints > 50
+    return worst
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_carrying_adds_nothing_to_the_error_of_the_alignment(workspace, labelled, seed):
+    _, truth_file = labelled
+    truth = true_alignment(workspace.rig)
+    rng = np.random.default_rng([seed])
+    off = np.array(truth.homography) + rng.normal(0, [[1e-3, 1e-3, 0.3], [1e-3, 1e-3, 0.3], [1e-6, 1e-6, 0]])
+    estimated = make_alignment(off, truth.mirror, truth.low_size, truth.well_size, "ref-001", NOW)
+    error_px = estimated.corner_error_px(truth)
+    assert error_px > 0.1
+    assert 0.1 * error_px < worst_joint_px(workspace, truth_file, estimated) <= error_px + 0.01
+
+
+@pytest.mark.slow
+def test_joints_carried_through_a_real_alignment_are_where_the_simulator_has_them(tmp_path):
+    full = {"width = 320": "width = 960", "height = 200": "height = 600"}
+    workspace = make_workspace(tmp_path / "lab", full)
+    _, estimated = align_take(workspace, make_take(workspace, reference=True, pairs=4))
+    error_px = estimated.corner_error_px(true_alignment(workspace.rig))
+    make_take(workspace, "plaza", (1,), 2)
+    truth_file = workspace.simulated / "plaza" / "take-001.json"
+    assert worst_joint_px(workspace, truth_file, estimated) <= error_px + 0.01
 
 
 def test_joints_and_people_that_leave_the_dark_frame():

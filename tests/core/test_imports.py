@@ -23,6 +23,7 @@ ONLY_IN = {
     "torch": {"train"},
     "pycocotools": {"train", "dataset"},
     "fiftyone": {"annotate", "dataset"},
+    "onnxruntime": {"annotate", "train"},
 }
 
 
