@@ -37,10 +37,12 @@ MARKS = ("<!-- study: begin -->", "<!-- study: end -->")
 METHODS = ("baseline-low", "baseline-well", "baseline-all", "lsbn", "ours")
 ORDER = ("baseline-all", "lsbn", "ours", "baseline-low", "baseline-well")
 NORMALISATIONS = ("equal", "official")
+APART = ("baseline-all", "lsbn")
 WEIGHT = 0.1
 """Of the LUPI loss, `relative`, in the runs that are not of the sweep: the small preset's."""
 SWEEP = (0.01, 1.0, 10.0)
 SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
+OKS_SPLITS = ("LL-A", "WL")
 PAIRS_PER_PHOTO = 3
 SETTINGS = {
     "model": {"base_channels": 24},
@@ -57,18 +59,23 @@ class Run:
     normalisation: str
     weight: float
     seed: int
+    shared_bn: str = "together"
 
     @property
     def name(self) -> str:
         """Name of its folder and of its row."""
         weight = f"-w{self.weight:g}" if self.method == "ours" else ""
-        return f"{self.method}-{self.normalisation}{weight}-s{self.seed}"
+        apart = "-apart" if self.shared_bn == "apart" else ""
+        return f"{self.method}-{self.normalisation}{apart}{weight}-s{self.seed}"
 
 
 def plan(seeds: Sequence[int]) -> list[Run]:
-    """All runs, what matters most first, so that a study cut short can be read: the methods seed by seed, the sweep."""
+    """All runs, what matters most first, so that a study cut short can be read: the methods seed by seed, the LUPI
+    weights, and two methods with the BatchNorms of the official code's two passes.
+    """
     runs = [Run(m, n, WEIGHT, seed) for seed in seeds for m in ORDER for n in NORMALISATIONS]
-    return runs + [Run("ours", n, weight, seed) for n in NORMALISATIONS for seed in seeds for weight in SWEEP]
+    runs += [Run("ours", n, weight, seed) for n in NORMALISATIONS for seed in seeds for weight in SWEEP]
+    return runs + [Run(m, "official", WEIGHT, seed, "apart") for seed in seeds for m in APART]
 
 
 def make_data(work: Path, photos: Path) -> Path:
@@ -99,7 +106,8 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
         None,
         {
             "data": "people", "method": run.method, "seed": run.seed,
-            "input": {"normalisation": run.normalisation}, "lupi": {"weight": run.weight}, "model": SETTINGS["model"],
+            "input": {"normalisation": run.normalisation}, "lupi": {"weight": run.weight},
+            "model": {**SETTINGS["model"], "shared_bn": run.shared_bn},
             "optim": {**SETTINGS["optim"], "epochs": epochs, "validate_every": epochs},
         },
     )  # fmt: skip
@@ -119,32 +127,50 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
         "seconds": round(state.seconds, 1),
         "val_ap": state.best_ap,
         "ap": {name: round(part.scores.ap, 3) for name, part in judged.items()},
-        "oks": {name: similarity[name] for name in ("LL-A", "WL")},
-        **({"gradient": gradient_shares(state.model, data.train, config)} if run.method == "ours" else {}),
+        "oks": {name: similarity[name] for name in OKS_SPLITS},
+        "gradient": gradient_share(state.model, data.train, config) if run.method == "ours" else None,
     }
 
 
-def gradient_shares(model: Any, people: Any, config: Any) -> dict[str, float]:
-    """Norm of the LUPI loss's gradient over the pose losses', in the backbone, at the weights of both presets."""
+def gradient_share(model: Any, people: Any, config: Any) -> float:
+    """Norm of the weighted LUPI loss's gradient over that of the pose losses', in the backbone, on one batch."""
     from exlcap.train.batches import epoch_batches
-    from exlcap.train.config import LupiConfig, preset
-    from exlcap.train.distributed import world
     from exlcap.train.lupi import batch_lupi
     from exlcap.train.step import batch_losses
 
-    batch = next(epoch_batches(people, config, 0, world(), skip=0))
+    batch = next(epoch_batches(people, config, 0))
     model.train()
-    weights = [p for p in model.backbone.parameters() if p.requires_grad]
+    weights = list(model.backbone.parameters())
     losses = batch_losses(model, batch, config)
     assert losses.low is not None and losses.well is not None
-    pose = _norm(torch.autograd.grad(losses.low + losses.well, weights, retain_graph=True))
-    features = model(batch.images, batch.n_low).features
-    official = config.model_copy(update={"lupi": LupiConfig(**preset("official")["lupi"])})
-    shares = {}
-    for name, how in (("run", config), ("official", official)):
-        lupi = how.lupi.weight * batch_lupi(features, batch.n_low, how)
-        shares[name] = _norm(torch.autograd.grad(lupi, weights, retain_graph=True, allow_unused=True)) / pose
-    return {name: float(f"{share:.3g}") for name, share in shares.items()}
+    pose = torch.autograd.grad(losses.low + losses.well, weights)
+    lupi = config.lupi.weight * batch_lupi(model(batch.images, batch.n_low).features, batch.n_low, config)
+    return _norm(torch.autograd.grad(lupi, weights, allow_unused=True)) / _norm(pose)
+
+
+def official_gradient_share(lab: Path) -> float:
+    """The same for `--preset official` at full size before its first step, from scratch.
+
+    Measured on four pairs and taken times 8, since its LUPI loss is a sum over the batch of 32.
+    """
+    from exlcap.train.batches import PairCrop
+    from exlcap.train.crops import crop_people
+    from exlcap.train.model import build_model
+    from exlcap.train.pairs import read_split
+    from exlcap.train.prepare import new_config
+
+    config = new_config(
+        "official", None, {"data": "people", "model": {"backbone_weights": "none"}, "optim": {"batch": 4}}
+    )
+    split = read_split(lab / "datasets" / "people", "train")
+    assert split is not None
+    low, well = (
+        crop_people(lab / "datasets" / "people", [getattr(pair, light) for pair in split.pairs[:4]], config.size,
+                    config.input)
+        for light in ("low", "well")
+    )  # fmt: skip
+    people = [PairCrop(a, b) for a, b in zip(low, well, strict=True)]
+    return 8 * gradient_share(build_model(config.model, config.uses_lsbn, 0), people, config)
 
 
 def _norm(gradients: tuple[torch.Tensor | None, ...]) -> float:
@@ -154,10 +180,10 @@ def _norm(gradients: tuple[torch.Tensor | None, ...]) -> float:
 Rows = list[dict[str, Any]]
 
 
-def of(rows: Rows, method: str, normalisation: str, weight: float = WEIGHT) -> Rows:
+def of(rows: Rows, method: str, normalisation: str, weight: float = WEIGHT, shared_bn: str = "together") -> Rows:
     """Rows of one method under one normalisation, one for each seed that is done, in order of seeds."""
-    wanted = (method, normalisation, weight if method == "ours" else WEIGHT)
-    found = [row for row in rows if (row["method"], row["normalisation"], row["weight"]) == wanted]
+    wanted = (method, normalisation, weight, shared_bn)
+    found = [row for row in rows if tuple(row[k] for k in ("method", "normalisation", "weight", "shared_bn")) == wanted]
     return sorted(found, key=lambda row: int(row["seed"]))
 
 
@@ -167,58 +193,70 @@ def cell(values: list[float]) -> str:
     return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {max(abs(v - mean) for v in values):.1f}"
 
 
-def gain(rows: Rows, base: Rows, split: str) -> str:
-    """AP over that of `base`, seed by seed, and in brackets the 95 % interval of the difference of mean OKS (x 100).
+def line(label: str, rows: Rows) -> str:
+    """A row of a table: AP by split, mean OKS x 100, and how many seeds there are."""
+    cells = [cell([row["ap"][split] for row in rows]) for split in SPLITS]
+    cells += [cell([100 * float(np.mean(list(row["oks"][split].values()))) for row in rows]) for split in OKS_SPLITS]
+    return f"| {label} | " + " | ".join(cells) + f" | {len(rows)} |"
+
+
+def gains(label: str, rows: Rows, base: Rows) -> str:
+    """A row of AP over that of `base`, seed by seed, and the 95 % interval of the difference of mean OKS x 100.
 
     The interval is of the choice of test photographs (bootstrap over photographs, seeds averaged), not of seeds.
     """
     seeds = sorted({row["seed"] for row in rows} & {row["seed"] for row in base})
     mine, other = ({row["seed"]: row for row in some} for some in (rows, base))
-    differences = [mine[seed]["ap"][split] - other[seed]["ap"][split] for seed in seeds]
-    each = " / ".join(f"{d:+.1f}" for d in differences)
-    if split not in ("LL-A", "WL"):
-        return each
-    pairs = list(mine[seeds[0]]["oks"][split])
-    per_pair = [np.mean([mine[s]["oks"][split][p] - other[s]["oks"][split][p] for s in seeds]) for p in pairs]
-    photos = np.unique([pair.rsplit("-", 3)[0] for pair in pairs], return_inverse=True)[1]
-    sums, counts = np.bincount(photos, per_pair), np.bincount(photos)
-    drawn = np.random.default_rng([0]).integers(0, len(sums), (RESAMPLES, len(sums)))
-    low, high = np.percentile(100 * sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
-    return f"{each} ({low:+.1f} to {high:+.1f})"
+    cells = [" / ".join(f"{mine[s]['ap'][split] - other[s]['ap'][split]:+.1f}" for s in seeds) for split in SPLITS]
+    for split in OKS_SPLITS:
+        pairs = list(mine[seeds[0]]["oks"][split])
+        per_pair = [np.mean([mine[s]["oks"][split][p] - other[s]["oks"][split][p] for s in seeds]) for p in pairs]
+        photos = np.unique([pair.rsplit("-", 3)[0] for pair in pairs], return_inverse=True)[1]
+        sums, counts = np.bincount(photos, per_pair), np.bincount(photos)
+        drawn = np.random.default_rng([0]).integers(0, len(sums), (RESAMPLES, len(sums)))
+        low, high = np.percentile(100 * sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+        cells.append(f"{low:+.1f} to {high:+.1f}")
+    return f"| {label} | " + " | ".join(cells) + f" | {len(seeds)} |"
+
+
+HEAD = "| | " + " | ".join(SPLITS) + " | OKS LL-A | OKS WL | seeds |\n|---|" + "---|" * (len(SPLITS) + 3)
+
+
+def method_tables(rows: Rows, normalisation: str, shared_bn: str = "together") -> list[str]:
+    """AP of the methods under one normalisation, and what LSBN and `ours` gain over baseline-all."""
+    found = {m: some for m in METHODS if (some := of(rows, m, normalisation, shared_bn=shared_bn))}
+    if not found:
+        return []
+    title = f"`{normalisation}` normalisation" + (", `shared_bn = apart`" if shared_bn == "apart" else "")
+    lines = ["", f"**AP, {title}** (mean of seeds ± the farthest seed)", "", HEAD]
+    lines += [line(f"`{method}`", some) for method, some in found.items()]
+    compared = [method for method in ("lsbn", "ours") if method in found]
+    if "baseline-all" not in found or not compared:
+        return lines
+    lines += ["", f"AP over `baseline-all`, seed by seed, and 95 % intervals of mean OKS over it, {title}", "", HEAD]
+    return lines + [gains(f"`{method}`", found[method], found["baseline-all"]) for method in compared]
 
 
 def tables(about: dict[str, Any], rows: Rows) -> str:
     """Everything measured, as Markdown."""
-    head = "| | " + " | ".join(SPLITS) + " | seeds |\n|---|" + "---|" * (len(SPLITS) + 1)
     lines = [f"Measured with {about['machine']['text']}, {about['epochs']} epochs, {len(rows)} runs."]
     for normalisation in NORMALISATIONS:
-        base = of(rows, "baseline-all", normalisation)
-        found = [(m, some) for m in METHODS if (some := of(rows, m, normalisation))]
-        lines += ["", f"**AP, `{normalisation}` normalisation** (mean of seeds ± the farthest seed)", "", head]
-        for method, some in found:
-            cells = [cell([row["ap"][split] for row in some]) for split in SPLITS]
-            lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {len(some)} |")
-        compared = [(m, some) for m, some in found if base and m in ("lsbn", "ours")]
-        lines += ["", f"AP over `baseline-all`, seed by seed, `{normalisation}`", "", head] if compared else []
-        for method, some in compared:
-            cells = [gain(some, base, split) for split in SPLITS]
-            lines.append(f"| `{method}` | " + " | ".join(cells) + f" | {len(some)} |")
-    lines += ["", "**LUPI weight** (`ours`, `relative`; 0 is `lsbn`)", "", head.replace("| |", "| | weight |", 1)
-              .replace("|---|", "|---|---|", 1)]  # fmt: skip
+        lines += method_tables(rows, normalisation)
+    lines += method_tables(rows, "official", "apart")
+    lines += ["", "**LUPI weight** (`ours`, `relative`; 0 is `lsbn`)", "", HEAD]
     for normalisation in NORMALISATIONS:
         for weight in sorted({0.0, WEIGHT, *SWEEP}):
             some = of(rows, "ours", normalisation, weight) if weight else of(rows, "lsbn", normalisation)
             if some:
-                cells = [cell([row["ap"][split] for row in some]) for split in SPLITS]
-                lines.append(f"| {normalisation} | {weight:g} | " + " | ".join(cells) + f" | {len(some)} |")
-    shares = [row for row in rows if "gradient" in row]
+                lines.append(line(f"{normalisation}, {weight:g}", some))
+    shares = sorted({(row["weight"], row["normalisation"]) for row in rows if row["gradient"] is not None})
     if shares:
-        lines += ["", "**Size of the LUPI gradient** over the pose losses' in the backbone, end of training, one batch",
-                  "", "| | weight | this run's | official weight and form |", "|---|---|---|---|"]  # fmt: skip
-        for row in sorted(shares, key=lambda row: (row["normalisation"], row["weight"], row["seed"])):
-            share = row["gradient"]
-            label = f"{row['normalisation']}, seed {row['seed']}"
-            lines.append(f"| {label} | {row['weight']:g} | {share['run']:.2g} | {share['official']:.2g} |")
+        lines += ["", "**Size of the weighted LUPI gradient** over the pose losses' in the backbone, one batch, end of "
+                  f"training (`--preset official` before its first step: {about['official_gradient']:.0e})", "",
+                  "| weight | normalisation | share |", "|---|---|---|"]  # fmt: skip
+        for weight, normalisation in shares:
+            values = [row["gradient"] for row in of(rows, "ours", normalisation, weight)]
+            lines.append(f"| {weight:g} | {normalisation} | {sum(values) / len(values):.2g} |")
     return "\n".join(lines)
 
 
@@ -256,7 +294,7 @@ def main() -> None:
         rows = []
     if not options.only_report:
         lab = make_data(options.work, options.photos)
-        done = {Run(r["method"], r["normalisation"], r["weight"], r["seed"]) for r in rows}
+        done = {Run(**{key: row[key] for key in Run.__dataclass_fields__}) for row in rows}
         for run in plan(options.seeds):
             if run in done:
                 continue
@@ -266,6 +304,8 @@ def main() -> None:
             part.write_text(json.dumps({"about": about, "rows": rows}))
             part.replace(path)
             print(run.name, rows[-1]["ap"], f"{rows[-1]['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
+    if "official_gradient" not in about:
+        about["official_gradient"] = official_gradient_share(options.work / "lab")
     if options.report.exists():
         before, rest = options.report.read_text(encoding="utf-8").split(MARKS[0])
         after = rest.split(MARKS[1])[1]
