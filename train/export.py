@@ -10,7 +10,8 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,7 @@ def onnx_bytes(trained: Trained, light: Role) -> bytes:
     config = trained.config
     model = folded(trained.model.cpu(), config.size, light).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     example = torch.zeros(2, 3, *config.size)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing, which nothing needs
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about itself
+    with _quiet():
         program = torch.onnx.export(
             Exported(model, config, light).eval(), (example,), dynamo=True, verbose=False, input_names=["images"],
             output_names=["heatmaps"], dynamic_shapes={"images": {0: torch.export.Dim("people")}},
@@ -113,6 +112,18 @@ def onnx_bytes(trained: Trained, light: Role) -> bytes:
     onnx.helper.set_model_props(made, about)
     onnx.checker.check_model(made)
     return bytes(made.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks: on torchvision, which nothing needs, on its own parts, on what it leaves as is."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _forget_sources(model: Any) -> None:
