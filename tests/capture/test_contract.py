@@ -1,4 +1,4 @@
-"""What every camera must do, held against pylon's emulated devices and against the simulated camera."""
+"""What every camera must do, held against pylon's emulated devices, the driver on fake darts and simulated cameras."""
 
 import os
 import time
@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from exlcap.capture.camera import CameraLost
-from exlcap.capture.pylon_camera import load_pylon, open_pylon_cameras
+from exlcap.capture.pylon_camera import PylonCamera, load_pylon, open_pylon_cameras
 from exlcap.capture.simulated_camera import Fault, SimulatedCamera
 from exlcap.errors import ExlcapError
 from exlcap.rig import Setting
+from tests.capture.fake_dart import fake_pylon
 
-KINDS = ("emulated", "simulated", "simulated without chunks")
+KINDS = ("emulated", "fake dart", "simulated", "simulated without chunks")
 
 
 class Bench:
@@ -24,6 +25,11 @@ class Bench:
             cameras = open_pylon_cameras(lab.rig)
             cameras["low"].close()
             self.camera = cameras["well"]
+        elif kind == "fake dart":
+            pylon, darts = fake_pylon()
+            self.dart = darts["1"]
+            well = lab.rig.well.model_copy(update={"serial": "1"})
+            self.camera = PylonCamera(pylon, lab.rig.model_copy(update={"well": well, "emulator": None}), "well")
         else:
             self.camera = self.simulated()
 
@@ -35,6 +41,8 @@ class Bench:
         if self.kind == "emulated":
             self.camera.device.ForceFailedBufferCount.Value = 1
             self.camera.device.ForceFailedBuffer.Execute()
+        elif self.kind == "fake dart":
+            self.dart.spoiled = 1
         else:
             self.camera = self.simulated(Fault(0, "failed"))
             self.camera.start()
@@ -42,6 +50,8 @@ class Bench:
     def unplug(self):
         if self.kind == "emulated":
             self.camera.device.FirePnPCallback.Execute()
+        elif self.kind == "fake dart":
+            self.dart.removed = True
         else:
             self.camera = self.simulated(Fault(0, "unplug"))
             self.camera.start()
@@ -119,8 +129,9 @@ def test_what_a_camera_does_not_tell_is_none_and_never_zero(bench):
     bench.camera.set(Setting(exposure_us=500.0, gain_db=6.0))
     bench.camera.start()
     grab = shoot(bench.camera)
-    assert grab.device_time_ns is None and grab.device_time_source is None
-    assert (grab.chunk is not None) == bench.camera.has_chunks == (bench.kind == "simulated")
+    timed = bench.kind == "fake dart"
+    assert (grab.device_time_ns is not None) == (grab.device_time_source is not None) == timed
+    assert (grab.chunk is not None) == bench.camera.has_chunks == (bench.kind in ("simulated", "fake dart"))
     assert (grab.counter is not None) == (bench.camera.pulses_counted() is not None) == (bench.kind == "simulated")
 
 
