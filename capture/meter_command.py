@@ -11,7 +11,8 @@ from exlcap.console import json_option, result
 
 
 @click.command("meter")
-@click.option("--scene", metavar="NAME", required=True, help="Scene before the cameras.")
+@click.option("--scene", metavar="NAME", help="Scene before the cameras.")
+@click.option("--reference", is_flag=True, help="A static reference instead: each camera by itself, however long.")
 @click.option("--blur-px", type=float, metavar="B", help="Pixels that something may move during an exposure.")
 @click.option("--speed-px-s", type=float, metavar="V", help="With --blur-px: how fast it moves, in pixels per second.")
 @click.option("--max-exposure-us", type=float, metavar="X", help="Longest exposure in microseconds, instead of both.")
@@ -28,7 +29,8 @@ from exlcap.console import json_option, result
 @click.pass_context
 def meter_command(
     ctx: click.Context,
-    scene: str,
+    scene: str | None,
+    reference: bool,
     blur_px: float | None,
     speed_px_s: float | None,
     max_exposure_us: float | None,
@@ -36,29 +38,43 @@ def meter_command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Find a scene's base exposure and gain with the cameras.
+    """Find the exposure and gain of a scene or reference with the cameras.
 
     The longest exposure without motion blur, then the gain that brings the highlights just under clipping, as far as
-    the gain of the schedule's last step stays within the camera's. What is found becomes the scene's base in rig.toml.
-    Exit code 3 when the scene is black or clipped whatever the setting; rig.toml stays as it is then.
+    the gain of the schedule's last step stays within the camera's. What is found becomes the scene's base in rig.toml;
+    with --reference, the settings of both cameras for `exlcap shoot --reference`. Exit code 3 when all is black or
+    clipped whatever the setting; rig.toml stays as it is then.
 
     \b
     Example:
       exlcap meter --scene plaza --blur-px 2 --speed-px-s 1500
       exlcap meter --scene plaza --max-exposure-us 1000 --percentile 99 --dry-run
+      exlcap meter --reference
     """
-    longest_us, why = _longest(blur_px, speed_px_s, max_exposure_us)
+    if reference == (scene is not None):
+        raise click.UsageError("give either --scene NAME or --reference")
+    if reference and any(value is not None for value in (blur_px, speed_px_s, max_exposure_us)):
+        raise click.UsageError("nothing moves in a reference: leave out the limits of its exposure")
 
-    from exlcap.capture.meter import meter_scene
-    from exlcap.rig_file import store_base
+    from exlcap.capture.meter import meter_reference, meter_scene
+    from exlcap.capture.meter_report import reference_data, reference_text, scene_data, scene_text
+    from exlcap.rig_file import store_base, store_reference
 
-    workspace = workspace_of(ctx)
-    found = meter_scene(workspace, scene, longest_us, why, percentile)
-    path = workspace.root / "rig.toml"
-    if not dry_run:
-        store_base(path, scene, found.metered.setting)
-    done = "rig.toml is as it was" if dry_run else f"wrote [scenes.{scene}] of {path}"
-    result(f"{found.text()}\n{done}", {**found.data(), "written": not dry_run}, as_json)
+    if scene is None:
+        workspace = workspace_of(ctx)
+        both = meter_reference(workspace, percentile)
+        text, data, section = reference_text(both, percentile), reference_data(both), "reference"
+        if not dry_run:
+            store_reference(workspace.root / "rig.toml", both.metered["well"].setting, both.metered["low"].setting)
+    else:
+        longest_us, why = _longest(blur_px, speed_px_s, max_exposure_us)
+        workspace = workspace_of(ctx)
+        found = meter_scene(workspace, scene, longest_us, why, percentile)
+        text, data, section = scene_text(found, percentile), scene_data(found), f"scenes.{scene}"
+        if not dry_run:
+            store_base(workspace.root / "rig.toml", scene, found.metered.setting)
+    done = "rig.toml is as it was" if dry_run else f"wrote [{section}] of {workspace.root / 'rig.toml'}"
+    result(f"{text}\n{done}", {**data, "percentile": percentile, "written": not dry_run}, as_json)
 
 
 def _longest(blur_px: float | None, speed_px_s: float | None, max_exposure_us: float | None) -> tuple[float, str]:

@@ -46,13 +46,21 @@ class Seen:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a base setting must keep to, so that every step can be shot; `longest`: why no exposure may be longer."""
+    """What a setting must keep to, so that every step can be shot. longest: why no exposure may be longer.
+
+    last_k: of the schedule; 1 for a static reference, which has no steps.
+    """
 
     exposure_us_min: float
     exposure_us_max: float
     gain_db_max: float
     longest: str
     last_k: int
+
+    @property
+    def whose(self) -> str:
+        """What draws the bounds, in words."""
+        return "rig.toml leaves" if self.last_k == 1 else f"step k = {self.last_k} leaves"
 
     @property
     def light(self) -> tuple[float, float]:
@@ -90,7 +98,7 @@ def bounds_of(
         (longest_us, why),
         (rig.limits.exposure_us_max, "limits.exposure_us_max of rig.toml"),
         (min(cameras[role].exposure_us_max for role in ROLES), "the camera"),
-        (1e6 / rig.sync.pulse_hz - MARGIN_US, f"{rig.sync.pulse_hz:g} pulses/s (sync.pulse_hz of rig.toml)"),
+        (_longest_between_pulses(rig), f"{rig.sync.pulse_hz:g} pulses/s (sync.pulse_hz of rig.toml)"),
     )
     most_db = min(rig.limits.gain_db_max, cameras["well"].gain_db_max) - 20 * math.log10(last)
     if longest[0] < least_us:
@@ -105,6 +113,21 @@ def bounds_of(
             "take a schedule with smaller divisors, or raise limits.gain_db_max in rig.toml if the camera can do more",
         )
     return Bounds(least_us, longest[0], most_db, longest[1], last)
+
+
+def bounds_of_reference(rig: Rig, camera: CameraLimits) -> Bounds:
+    """What rig and camera leave for a static reference, whose pulses may wait for a long exposure."""
+    longest = min(
+        (rig.limits.exposure_us_max, "limits.exposure_us_max of rig.toml"),
+        (camera.exposure_us_max, "the camera"),
+        (_longest_between_pulses(rig) if rig.sync.mode == "external" else math.inf, "the pulses from outside"),
+    )
+    shortest_us = max(rig.limits.exposure_us_min, camera.exposure_us_min)
+    return Bounds(shortest_us, longest[0], min(rig.limits.gain_db_max, camera.gain_db_max), longest[1], last_k=1)
+
+
+def _longest_between_pulses(rig: Rig) -> float:
+    return 1e6 / rig.sync.pulse_hz - MARGIN_US
 
 
 def look(frames: Sequence[Raw], dark_level_dn: float, percentile: float) -> Seen:
@@ -130,7 +153,7 @@ def look(frames: Sequence[Raw], dark_level_dn: float, percentile: float) -> Seen
 def find_base(measure: Callable[[Setting], Seen], bounds: Bounds, start: Setting) -> Metered:
     """The brightest setting within bounds that keeps the highlights at `TARGET`.
 
-    measure: sets the cameras and looks. Raises Refused when there is no light, or too much for the shortest exposure.
+    measure: sets a camera and looks. Raises Refused when there is no light, or too much for the shortest exposure.
     """
     least, most = bounds.light
     light = min(max(start.exposure_us * 10 ** (start.gain_db / 20), least), most)
@@ -140,7 +163,7 @@ def find_base(measure: Callable[[Setting], Seen], bounds: Bounds, start: Setting
         factor = 1 / BACK_OFF if seen.highlights >= CLIPPED else TARGET / max(seen.highlights, TARGET / 1000)
         following = min(max(light * factor, least), most)
         if abs(math.log2(following / light)) < TOLERANCE_STOPS:
-            check_light(seen, setting, bounds)
+            _check_light(seen, setting, bounds)
             return Metered(setting, seen, count, _lacking(seen, bounds))
         light = following
     raise Refused(
@@ -149,17 +172,17 @@ def find_base(measure: Callable[[Setting], Seen], bounds: Bounds, start: Setting
     )
 
 
-def check_light(seen: Seen, setting: Setting, bounds: Bounds) -> None:
+def _check_light(seen: Seen, setting: Setting, bounds: Bounds) -> None:
     """Raise Refused when a setting at the bounds shows next to nothing, or nothing but white."""
     at = f"at {setting.exposure_us:g} us, {setting.gain_db:.2f} dB"
     if seen.highlights < LEAST_SIGNAL * seen.noise:
         raise Refused(
-            f"the bright camera sees next to nothing {at}, the most that step k = {bounds.last_k} leaves",
+            f"the camera sees next to nothing {at}, the most that {bounds.whose}",
             "take off the lens cap, open the aperture, or light the scene",
         )
     if seen.highlights >= CLIPPED:
         raise Refused(
-            f"the highlights are clipped even {at}, the least that step k = {bounds.last_k} leaves",
+            f"the highlights are clipped even {at}, the least that {bounds.whose}",
             "close the aperture, dim the light, or take a schedule with smaller divisors",
         )
 
@@ -169,6 +192,8 @@ def _lacking(seen: Seen, bounds: Bounds) -> str | None:
     stops = math.log2(TARGET / seen.highlights)
     if stops < TOLERANCE_STOPS:
         return None
+    if bounds.last_k == 1:
+        return f"brightness: exposure and gain are at their limits, the picture is {stops:.2f} stops too dark"
     fitting = [k for k in range(1, bounds.last_k) if 20 * math.log10(bounds.last_k / k) >= 20 * math.log10(2) * stops]
     schedule = f", or a schedule that ends at k = {fitting[-1]}" if fitting else ""
     return (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
     "doctor": ("exlcap.capture.operator_commands", "Check the cameras, the computer and the disk before shooting."),
-    "meter": ("exlcap.capture.meter_command", "Find a scene's base exposure and gain with the cameras."),
+    "meter": ("exlcap.capture.meter_command", "Find the exposure and gain of a scene or reference with the cameras."),
     "plan": ("exlcap.capture.operator_commands", "Predict what each step of a schedule will give."),
     "preview": (
         "exlcap.capture.preview.commands",

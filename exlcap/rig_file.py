@@ -1,9 +1,10 @@
-"""rig.toml edited by a program: two values change, every comment and the rest of the file stay as people left them."""
+"""rig.toml edited by a program: a setting's two values change, every comment and all the rest stays as it was."""
 
 from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,41 @@ def store_base(path: Path, scene: str | None, base: Setting) -> None:
     Raises ExlcapError when rig.toml cannot be read, or is written in a way that cannot be edited line by line.
     """
     rig = read_rig(path)
-    path = path.resolve()  # a link stays a link
-    before = path.read_bytes().decode()
-    values = {"exposure_us": round(base.exposure_us, 3), "gain_db": round(base.gain_db, 3)}
-    section = "base" if scene is None else f"scenes.{check_name(scene, 'scene')}"
-    new: dict[str, Any] = {}
     if scene is None or scene in rig.scenes:
-        after = _edited(before, section, values)
-    else:
-        new = {} if rig.base.preset is None else {"preset": rig.base.preset}
-        after = _with_section(before, section, {**values, **new})
+        _store(path, {"base" if scene is None else f"scenes.{scene}": _values(base)})
+        return
+    preset = {} if rig.base.preset is None else {"preset": rig.base.preset}
+    _store(path, {f"scenes.{check_name(scene, 'scene')}": {**_values(base), **preset}})
+
+
+def store_reference(path: Path, well: Setting, low: Setting) -> None:
+    """Write the settings of both cameras for a static reference into rig.toml, as `store_base` does."""
+    read_rig(path)
+    _store(path, {"reference.well": _values(well), "reference.low": _values(low)})
+
+
+def _values(setting: Setting) -> dict[str, Any]:
+    return {"exposure_us": round(setting.exposure_us, 3), "gain_db": round(setting.gain_db, 3)}
+
+
+def _store(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Put values into sections of a TOML file. Raises ExlcapError, and writes nothing, when it cannot be done."""
+    path = path.resolve()  # a link stays a link
+    before = after = path.read_bytes().decode()
     wanted = tomllib.loads(before)
-    table = wanted["base"] if scene is None else wanted.setdefault("scenes", {}).setdefault(scene, {})
-    table.update(values, **new)
+    for section, values in sections.items():
+        table, new = wanted, False
+        for name in section.split("."):
+            new = name not in table
+            table = table.setdefault(name, {})
+        table.update(values)
+        after = _with_section(after, section, values) if new else _edited(after, section, values)
     if _read(after) != wanted:
-        shown = ", ".join(f"{key} = {value}" for key, value in values.items())
-        raise ExlcapError(f"{path}: [{section}] is written in a way that cannot be edited line by line",
-                          f"put it there by hand: {shown}")  # fmt: skip
+        shown = "; ".join(f"[{section}] " + ", ".join(f"{key} = {value}" for key, value in values.items())
+                          for section, values in sections.items())  # fmt: skip
+        raise ExlcapError(
+            f"{path} is written in a way that cannot be edited line by line", f"put it there by hand: {shown}"
+        )
     write_atomic(path, after.encode())
 
 
@@ -56,7 +75,7 @@ def _read(text: str) -> dict[str, Any] | None:
         return None
 
 
-def _edited(text: str, section: str, values: dict[str, float]) -> str:
+def _edited(text: str, section: str, values: dict[str, Any]) -> str:
     """`text` with values of a section replaced where they stand."""
     lines, here = text.splitlines(keepends=True), ""
     for number, line in enumerate(lines):
@@ -64,7 +83,7 @@ def _edited(text: str, section: str, values: dict[str, float]) -> str:
             here = re.sub(r"""\s|["']""", "", header["name"])
         for key, value in values.items() if here == section else ():
             lines[number] = re.sub(rf"""^(\s*["']?{key}["']?\s*=\s*)([^#\s]+)([ \t]*)""",
-                                   lambda found, value=value: _replaced(found, value), lines[number])  # fmt: skip
+                                   partial(_replaced, value=value), lines[number])  # fmt: skip
     return "".join(lines)
 
 

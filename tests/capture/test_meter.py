@@ -9,10 +9,13 @@ from click.testing import CliRunner
 
 from exlcap.capture.camera import CameraLimits
 from exlcap.capture.meter import meter_scene
+from exlcap.capture.meter_report import scene_text
 from exlcap.capture.metering import Bounds, bounds_of, find_base, look
+from exlcap.capture.request import Request
+from exlcap.capture.session import run_take
 from exlcap.cli import group
 from exlcap.errors import ExlcapError, Refused
-from exlcap.rig import Setting, read_rig
+from exlcap.rig import ROLES, Setting, read_rig
 from exlcap.simulate import rendering
 from exlcap.simulate.sensor import SensorModel, expose
 from exlcap.take import Step
@@ -76,17 +79,15 @@ def test_too_little_light_makes_every_step_darker_and_that_is_said(scene_of):
     assert setting.exposure_us == 2000.0
     assert setting.gain_db == pytest.approx(GAIN_DB_MAX - 20 * math.log10(LAST_K), abs=0.01)
     stops = math.log2(0.9 / found.metered.seen.highlights)
-    assert (
-        f"brightness: the gain of step k = 12 is at its limit, so every step is {stops:.2f} stops darker"
-        in found.text()
-    )
-    assert "as long as may be: 1 px of blur" in found.text()
+    text = scene_text(found, 99.5)
+    assert f"brightness: the gain of step k = 12 is at its limit, so every step is {stops:.2f} stops darker" in text
+    assert "as long as may be: 1 px of blur" in text
 
 
 def test_a_bright_scene_gets_a_shorter_exposure_and_no_gain(scene_of):
     found = meter_scene(scene_of(4.0), "plaza", 2000.0, "blur", 99.5)
     assert found.metered.setting.gain_db < 0.01 and found.metered.setting.exposure_us < 1000
-    assert "shorter than the 2000 us allowed" in found.text()
+    assert "shorter than the 2000 us allowed" in scene_text(found, 99.5)
 
 
 def test_a_higher_percentile_asks_for_less_light(scene_of):
@@ -204,7 +205,9 @@ def test_the_command_writes_the_base_of_the_scene_or_only_prints_it(scene_of):
         (("--scene", "plaza", "--blur-px", "2", "--speed-px-s", "9", "--max-exposure-us", "9"), "give --blur-px"),
         (("--scene", "plaza", "--blur-px", "0", "--speed-px-s", "9"), "--blur-px 0 is not above 0"),
         (("--scene", "plaza", "--max-exposure-us", "nan"), "--max-exposure-us nan is not above 0"),
-        (("--max-exposure-us", "1000"), "Missing option '--scene'"),
+        (("--max-exposure-us", "1000"), "give either --scene NAME or --reference"),
+        (("--scene", "plaza", "--reference"), "give either --scene NAME or --reference"),
+        (("--reference", "--max-exposure-us", "1000"), "nothing moves in a reference"),
     ],
 )
 def test_bad_options_are_named(lab, arguments, says):
@@ -227,3 +230,29 @@ def test_a_refusal_leaves_rig_toml_alone(scene_of, exlcap):
     done = exlcap(lab, "meter", "--scene", "plaza", "--max-exposure-us", "1000")
     assert done.returncode == 3 and "the highlights are clipped even at 240 us" in done.stderr
     assert (lab.root / "rig.toml").read_text() == before
+
+
+def test_each_camera_of_a_reference_gets_its_own_setting(changed_lab):
+    """From settings that are both wrong; the reference shot then is well exposed in both."""
+    settings = {
+        "[reference.well]\nexposure_us = 1000.0": "[reference.well]\nexposure_us = 30.0",
+        "exposure_us = 50000.0\ngain_db = 6.0": "exposure_us = 100.0\ngain_db = 30.0",
+    }
+    lab = changed_lab(SMALL | settings)
+    done = run(lab, "--reference", "--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0 and found["low"]["exposure_limited_by"] == "limits.exposure_us_max of rig.toml"
+    reference = read_rig(lab.root / "rig.toml").reference
+    assert reference.well.gain_db < 0.01 and reference.low.exposure_us == 100_000
+    times = reference.low.exposure_us * 10 ** (reference.low.gain_db / 20) / reference.well.exposure_us
+    assert times == pytest.approx(100, rel=0.1), "the filter passes 1 %"
+    report = run_take(type(lab)(lab.root), Request(None))
+    assert report.badly_exposed == []
+    assert all(pair.frame(role).clipped_share < 0.005 for pair in report.take.pairs for role in ROLES)
+
+
+def test_a_camera_of_a_reference_without_light_is_named(changed_lab):
+    lab = changed_lab(SMALL | {"nd_transmittance = 0.01": "nd_transmittance = 0.0000001"})
+    error = run(lab, "--reference").exception
+    assert isinstance(error, Refused) and error.message.startswith("low camera: the camera sees next to nothing at")
+    assert "rig.toml leaves" in error.message

@@ -7,7 +7,7 @@ import pytest
 
 from exlcap.errors import ExlcapError
 from exlcap.rig import Setting, read_rig
-from exlcap.rig_file import store_base
+from exlcap.rig_file import store_base, store_reference
 
 NEW = Setting(exposure_us=2345.6, gain_db=7.25)
 
@@ -31,6 +31,14 @@ def test_the_two_values_change_and_no_other_character_of_the_file(rig_path, scen
     rig = read_rig(rig_path)
     base = rig.base if scene is None else rig.scenes[scene]
     assert (base.exposure_us, base.gain_db) == (2345.6, 7.25)
+
+
+def test_both_settings_of_the_reference_are_stored_at_once(rig_path):
+    before = rig_path.read_text()
+    store_reference(rig_path, NEW, Setting(exposure_us=30000.0, gain_db=1.0))
+    reference = read_rig(rig_path).reference
+    assert (reference.well, reference.low.exposure_us, reference.low.gain_db) == (NEW, 30000.0, 1.0)
+    assert len(changes(before, rig_path.read_text())) == 8
 
 
 def test_a_new_scene_gets_a_section_and_keeps_the_preset_it_had(rig_path):
@@ -63,7 +71,7 @@ def test_what_cannot_be_edited_by_lines_is_refused_and_left_alone(rig_path):
     inline = re.sub(r"\[base\].*\nexposure_us = .*\ngain_db = .*\n", "", text)
     inline = inline.replace("format = 1\n", "format = 1\nbase = {exposure_us = 1000.0, gain_db = 0.0}\n")
     rig_path.write_text(inline)
-    with pytest.raises(ExlcapError, match=r"\[base\] is written in a way") as error:
+    with pytest.raises(ExlcapError, match="is written in a way") as error:
         store_base(rig_path, None, NEW)
-    assert "exposure_us = 2345.6" in error.value.hint
+    assert "[base] exposure_us = 2345.6, gain_db = 7.25" in error.value.hint
     assert rig_path.read_text() == inline
