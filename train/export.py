@@ -116,7 +116,7 @@ def onnx_bytes(trained: Trained, light: Role) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks: on torchvision, which nothing needs, on its own parts, on what it leaves as is."""
+    """Without the exporter's remarks: on torchvision, which nothing needs, on its own parts, on what it leaves."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

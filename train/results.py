@@ -16,7 +16,7 @@ from exlcap.train.evaluate import Judged, score_people
 from exlcap.train.gallery import write_gallery
 from exlcap.train.pairs import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
 from exlcap.train.predict import Flip, Predictions
-from exlcap.train.table import PAPER_NOTE, as_json, as_markdown, as_text, tables
+from exlcap.train.table import OCN_SPLITS, PAPER_NOTE, as_json, as_markdown, as_text, tables
 from exlcap.train.trained import Trained, joints_of
 
 FLIP_NOTES: dict[Flip, str] = {
@@ -57,7 +57,7 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     about = f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
     notes = [f"{about}, {FLIP_NOTES[how.flip]}", PAPER_NOTE]
     missing = [name for name in TEST_SPLITS if name not in splits]
-    if missing:
+    if missing and not set(OCN_SPLITS) & splits.keys():
         notes.append(f"no people in: {', '.join(missing)} (no file or an empty one)")
     if unseen := [name for name in splits if name not in judged]:
         notes.append(f"no detections given for: {', '.join(unseen)}")

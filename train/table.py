@@ -76,17 +76,18 @@ class Table:
 
 
 def tables(name: str, scores: Mapping[str, Scores | None], detected: bool) -> list[Table]:
-    """A run's rows and then the paper's: one table for ExLPose's splits or for the cameras of ExLPose-OCN, and one
-    for other test splits that have people. detected: the boxes are a detector's.
+    """A run's rows and then the paper's, one table each for ExLPose's splits, the cameras of ExLPose-OCN, and other
+    test splits, as far as there are people. detected: the boxes are a detector's.
     """
-    ocn = [split for split in OCN_SPLITS if scores.get(split)]
-    others = [split for split, found in scores.items() if found and split not in (*TEST_SPLITS, *OCN_SPLITS)]
+    there = [split for split, found in scores.items() if found]
+    ocn = [split for split in there if split in OCN_SPLITS]
+    others = tuple(split for split in there if split not in (*TEST_SPLITS, *OCN_SPLITS))
     made = []
-    if not ocn:  # an imported OCN has an LL-A too: both cameras together, which no table of the paper has
+    if not ocn or {"LL-N", "LL-H", "LL-E", "WL"} & set(there):  # LL-A of an imported OCN is both its cameras together
         made.append(_table(name, TEST_SPLITS, scores, DETECTED_BOXES if detected else TRUE_BOXES))
-    else:
+    if ocn:
         made.append(_table(name, (*OCN_SPLITS, MEAN), scores, () if detected else OCN))
-    return [*made, _table(name, tuple(others), scores, ())] if others else made
+    return [*made, _table(name, others, scores, ())] if others else made
 
 
 def _table(name: str, columns: tuple[str, ...], scores: Mapping[str, Scores | None], published: Published) -> Table:
