@@ -11,7 +11,10 @@ from exlcap.rig import ROLES, WHITE_DN, Role
 from exlcap.take import Raw, Take
 
 STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
-EXPOSE = "{change} exposure_us or gain_db of [reference.{role}] in rig.toml and shoot the reference again"
+EXPOSE = (
+    "{change} exposure_us or gain_db of [reference.{role}] in rig.toml, or let `exlcap meter --reference` do it, and shoot "
+    "the reference again"
+)
 LEAST_LIGHT_DN = 0.5
 LEAST_CONTRAST = 0.01
 """Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""

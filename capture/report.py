@@ -66,7 +66,7 @@ class Report:
                 found = f"{frame.clipped_share:.1%} clipped" if level >= LEAST_LEVEL else f"dark: {level:.2%} of white"
                 change = "raise" if level < LEAST_LEVEL else "lower"
                 said.append(f"the {role} camera's picture is {found}; {change} exposure_us or gain_db of "
-                            f"[reference.{role}] in rig.toml")  # fmt: skip
+                            f"[reference.{role}] in rig.toml, or let `exlcap meter --reference` do it")  # fmt: skip
         return said
 
     @property
