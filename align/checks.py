@@ -12,8 +12,8 @@ from exlcap.take import Raw, Take
 
 STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
 EXPOSE = (
-    "{change} exposure_us or gain_db of [reference.{role}] in rig.toml, or let `exlcap meter --reference` do it, and shoot "
-    "the reference again"
+    "{change} exposure_us or gain_db of [reference.{role}] in rig.toml, or let `exlcap meter --reference` do it, and "
+    "shoot the reference again"
 )
 LEAST_LIGHT_DN = 0.5
 LEAST_CONTRAST = 0.01
