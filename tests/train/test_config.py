@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exlcap.errors import ExlcapError
 from exlcap.train.commands import METHODS, PRESETS
+from exlcap.train.config import PRESETS as PRESETS_FOLDER
 from exlcap.train.config import Config, Method, config_from_toml, differences, merged, preset, preset_names, to_toml
 from exlcap.train.prepare import new_config
 
@@ -24,6 +25,12 @@ def small(**changes: object) -> Config:
 def test_a_preset_lacks_nothing_but_the_data_set(name: str) -> None:
     config = new_config(name, None, {"data": "night"})
     assert config.data == "night" and config.method == "ours"
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_says_of_every_setting_what_it_means(name: str) -> None:
+    lines = (PRESETS_FOLDER / f"{name}.toml").read_text().splitlines()
+    assert [line for line in lines if " = " in line and "  # " not in line and not line.startswith("#")] == []
 
 
 def test_the_command_line_offers_every_preset_and_every_method() -> None:
