@@ -104,7 +104,7 @@ def record(workspace: Workspace, live: LiveRig, pulse_hz: float, pairs: int) -> 
     (work,) = plan.work()
     with Recorder(open_writer(workspace.rig, request, plan, cameras)) as recorder, live.follow(pairs) as operator:
         began = time.perf_counter()
-        recorded = lambda shot: operator.recorded(shot, recorder.depth)  # noqa: E731
+        recorded = lambda shot: operator.recorded(shot, recorder.tally)  # noqa: E731
         shoot_step(Session(cameras, sync, recorder, None, operator.stopping, recorded), work)
     seconds = time.perf_counter() - began
     for camera in cameras.values():

@@ -18,7 +18,7 @@ from exlcap.capture.camera import Camera, CameraLimits
 from exlcap.capture.preview.emulated import LoopedScene
 from exlcap.capture.preview.rhythm import Rhythm
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
-from exlcap.capture.recorder import Shot, Tally
+from exlcap.capture.recorder import Shot, Tally, Tally
 from exlcap.capture.request import Request, plan_take
 from exlcap.capture.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.session import Operator, check_sync, run_take
@@ -63,7 +63,7 @@ class Shooting:
     total: int
     done: int = 0
     k: int = 0
-    waiting: int = 0
+    tally: Tally = Tally()
     began: float | None = None
 
 

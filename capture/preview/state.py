@@ -25,7 +25,7 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
         "wanted": {"scene": wanted.scene, "exposure_us": wanted.exposure_us, "gain_db": wanted.gain_db, "k": wanted.k},
         "age_s": None if age_s is None else round(age_s, 1),
         "rate_hz": round(rhythm.rate_hz(), 1),
-        "orphans": rhythm.orphans,
+        "orphans": rhythm.orphans if status.shooting is None else status.shooting.tally.orphans,
         "last_orphan": None if rhythm.last_orphan is None else rhythm.last_orphan.reason,
         "skew_us": None if skew_us is None else round(skew_us, 2),
         "shooting": _shooting(live),
@@ -56,7 +56,7 @@ def _shooting(live: LiveRig) -> dict[str, Any] | None:
         "total": shooting.total,
         "done": shooting.done,
         "k": shooting.k,
-        "waiting": shooting.waiting,
+        "waiting": shooting.tally.waiting,
         "rate_hz": round((shooting.done - 1) / seconds, 1) if seconds > 0 and shooting.done > 1 else 0.0,
     }
 
