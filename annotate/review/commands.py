@@ -31,28 +31,29 @@ def review_command(ctx: click.Context, scene: str | None) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from exlcap.annotate.review.app import serve
-    from exlcap.annotate.review.mongo import database, fiftyone_on, stored
+    from exlcap.annotate.review.app import app_on, least_certain, serve, stop_on_signals
+    from exlcap.annotate.review.mongo import database, stored
     from exlcap.annotate.review.previews import collect, write_previews
     from exlcap.annotate.review.pull import pull
     from exlcap.annotate.review.samples import update_samples
-    from exlcap.annotate.review.schema import open_dataset
+    from exlcap.annotate.review.schema import NAME, prepare_dataset
 
+    stop_on_signals()
     workspace = workspace_of(ctx)
     items = collect(workspace, scene)
     folder = workspace.root / "review"
     write_previews(folder / "media", items)
     with database(folder, share=False) as uri:
-        fo = fiftyone_on(folder, uri)
-        dataset = open_dataset(fo)
-        dataset_id, samples = stored(uri, dataset.name)
-        pulled = pull(workspace, samples)
-        if pulled.changes or pulled.problems:
-            say(f"from the last review:\n{told(pulled)}")
-            items = collect(workspace, scene)
-        count = update_samples(samples, dataset_id, items, folder / "media", keep=pulled.broken)
-        say(f"{len(items)} pairs to review, {count} of them new or changed")
-        serve(fo, dataset)
+        prepare_dataset(folder, uri)
+        with app_on(folder, uri) as app:  # it starts while samples are written
+            dataset_id, samples = stored(uri, NAME)
+            pulled = pull(workspace, samples)
+            if pulled.changes or pulled.problems:
+                say(f"from the last review:\n{told(pulled)}")
+                items = collect(workspace, scene)
+            count = update_samples(samples, dataset_id, items, folder / "media", keep=pulled.broken)
+            say(f"{len(items)} pairs to review, {count} of them new or changed")
+            serve(app, least_certain(samples, scene))
 
 
 @review_command.command("pull")

@@ -10,6 +10,37 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+STOP_SECONDS = 30
+
+
+@contextmanager
+def kept(
+    command: Sequence[str | Path | int], log: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the end of the block, or of this process. Given is the process that keeps it.
+
+    log: gets what the command prints. environment: beyond that of this process.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, **environment},
+            start_new_session=True,  # Ctrl-C is for the parent, which stops the other when it has finished with it
+        )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(STOP_SECONDS)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from exlcap.annotate.review.keeper import kept
 from exlcap.errors import ExlcapError
 from exlcap.files import read_json, write_json
 from exlcap.mongod import find_mongod
@@ -28,7 +28,6 @@ DATABASE = "fiftyone"
 NOTHING = ("nothing was reviewed in this workspace yet", "run `exlcap review`")
 PLUGINS = Path(__file__).parent / "plugins"
 START_SECONDS = 60
-STOP_SECONDS = 30
 
 
 def free_port(preferred: int = 0) -> int:
@@ -57,35 +56,27 @@ def database(folder: Path, share: bool) -> Iterator[str]:
         yield found
         return
     port = free_port()
-    process = _start(folder, port)
-    try:
-        uri = _uri(folder, port)
-        _wait_until_ready(process, folder, uri)
-        write_json(folder / "mongod.json", {"port": port})
-        yield uri
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(STOP_SECONDS)
-        for name in ("mongod.json", "mongod.key"):
-            (folder / name).unlink(missing_ok=True)
+    with kept(_mongod(folder, port), folder / "mongod.out") as process:
+        try:
+            uri = _uri(folder, port)
+            _wait_until_ready(process, folder, uri)
+            write_json(folder / "mongod.json", {"port": port})
+            yield uri
+        finally:
+            for name in ("mongod.json", "mongod.key"):
+                (folder / name).unlink(missing_ok=True)
 
 
-def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _mongod(folder: Path, port: int) -> list[str | Path | int]:
+    """Command that starts the database, with a new key."""
     (folder / "db").mkdir(parents=True, exist_ok=True)
     key = folder / "mongod.key"
     key.unlink(missing_ok=True)
     with os.fdopen(os.open(key, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
         stream.write(secrets.token_hex(32))
-    mongod = [find_mongod(), "--dbpath", folder / "db", "--logpath", folder / "mongod.log", "--logappend",
-              "--keyFile", key, "--bind_ip", ADDRESS,
-              "--port", port, *([] if os.name == "nt" else ["--nounixsocket"])]  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-m", "exlcap.annotate.review.keeper", *map(str, mongod)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the command, which stops the database when it has finished with it
-    )
+    return [find_mongod(), "--dbpath", folder / "db", "--logpath", folder / "mongod.log", "--logappend",
+            "--keyFile", key, "--bind_ip", ADDRESS,
+            "--port", port, *([] if os.name == "nt" else ["--nounixsocket"])]  # fmt: skip
 
 
 def _uri(folder: Path, port: int) -> str:
@@ -142,22 +133,35 @@ def stored(uri: str, dataset: str) -> tuple[Any, Any]:
     return found["_id"], held[found["sample_collection_name"]]
 
 
+def has_format(uri: str, dataset: str, number: int) -> bool:
+    """Whether the database at `uri` has a FiftyOne data set whose making was finished in this format of ours."""
+    import pymongo
+
+    wanted = {"name": dataset, "info.format": number}
+    return pymongo.MongoClient[Any](uri)[DATABASE].datasets.find_one(wanted) is not None
+
+
+def environment(uri: str) -> dict[str, str]:
+    """What makes FiftyOne use the database at `uri`, keep to the loopback interface, and tell nobody."""
+    return {
+        "FIFTYONE_DATABASE_URI": uri,
+        "FIFTYONE_DATABASE_NAME": DATABASE,
+        "FIFTYONE_DATABASE_VALIDATION": "false",  # silences its notice about the age of mongod 6
+        "FIFTYONE_DEFAULT_APP_ADDRESS": ADDRESS,
+        "FIFTYONE_DO_NOT_TRACK": "true",
+        "FIFTYONE_LOGGING_LEVEL": "ERROR",  # no banner
+        "FIFTYONE_PLUGINS_DIR": str(PLUGINS),
+        "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+    }
+
+
 def fiftyone_on(folder: Path, uri: str) -> ModuleType:
     """FiftyOne, imported so that it uses the mongod at `uri`, loopback only, and tells nobody.
 
     Raises ExlcapError when it holds another database than `folder`/db: then nothing has been touched.
     """
     os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # set by another FiftyOne, it would win over the address
-    os.environ.update(
-        FIFTYONE_DATABASE_URI=uri,
-        FIFTYONE_DATABASE_NAME=DATABASE,
-        FIFTYONE_DATABASE_VALIDATION="false",  # silences its notice about the age of mongod 6
-        FIFTYONE_DEFAULT_APP_ADDRESS=ADDRESS,
-        FIFTYONE_DO_NOT_TRACK="true",
-        FIFTYONE_LOGGING_LEVEL="ERROR",  # no banner
-        FIFTYONE_PLUGINS_DIR=str(PLUGINS),
-        FIFTYONE_SHOW_PROGRESS_BARS="false",
-    )
+    os.environ.update(environment(uri))
     import fiftyone as fo
     from fiftyone.core import odm
 

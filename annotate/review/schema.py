@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from exlcap.annotate.review import proxy
+from exlcap.annotate.review.mongo import fiftyone_on, has_format
 from exlcap.annotate.review.previews import SLICES
 from exlcap.joints import JOINTS, SKELETON
 from exlcap.labels import Decision
@@ -24,18 +26,18 @@ INTERNAL = ("imported", "key", "id", "filepath", "created_at", "last_modified_at
 VIEWS = {"undecided": "not decided yet", "least certain first": "not decided yet, lowest score first"}
 
 
-def open_dataset(fo: ModuleType) -> Any:
-    """The review data set of the database FiftyOne is attached to, made with all its fields when it is not there."""
-    if not fo.dataset_exists(NAME):
-        dataset = fo.Dataset(NAME, persistent=True)
-    else:
-        dataset = fo.load_dataset(NAME)
-        if dataset.info.get("format") == FORMAT:
-            return dataset
+def prepare_dataset(folder: Path, uri: str) -> None:
+    """Make sure that the database at `uri`, in `folder`/db, has the review data set with all its fields and views.
+
+    FiftyOne, which takes seconds to import, is needed only where they are not there yet.
+    """
+    if has_format(uri, NAME, FORMAT):
+        return
+    fo = fiftyone_on(folder, uri)
+    dataset = fo.load_dataset(NAME) if fo.dataset_exists(NAME) else fo.Dataset(NAME, persistent=True)
     _declare(fo, dataset)  # also where its making was cut short
     dataset.info = {"format": FORMAT}
     dataset.save()
-    return dataset
 
 
 def _declare(fo: ModuleType, dataset: Any) -> None:

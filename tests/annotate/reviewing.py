@@ -81,6 +81,7 @@ class Reviewer:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.2)
         self.url = found[0]
+        self.key = re.search(r"key=([^&]+)", self.url)[1]
         self.database = mongo.running(self.workspace.root / "review")
         return self
 

@@ -7,6 +7,8 @@ import time
 import numpy as np
 import pytest
 
+from exlcap.alignment import Crop
+from exlcap.annotate.review.proxy import from_proxy, points_of, standing_proxy
 from exlcap.joints import JOINTS
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import Reviewer, labelled_workspace, labels_of, pull
@@ -47,14 +49,15 @@ def test_edits_and_decisions_in_the_app_reach_the_labels(tmp_path, page):
     workspace = labelled_workspace(tmp_path / "lab", size)
     before = labels_of(workspace)
     with Reviewer(workspace, tmp_path / "home") as reviewer:
-        page.goto(reviewer.url.split("?")[0])
-        page.locator("[data-cy=looker]").nth(1).wait_for()
+        open_grid(page, reviewer)
         assert page.locator("[data-cy=looker]").count() == 2
 
         page.goto(reviewer.url)
+        assert reviewer.key not in page.url
         page.locator("[data-cy=annotate]").click()
         page.locator("[data-cy^=annotate-label-]").first.click()
         person = before[UNCERTAIN].well[0]
+        scale = browser_scale(page, workspace)
         drag(page, place_in_browser(page, workspace, person.keypoints[HEAD, :2]), 30, -20)
         until(lambda: head_in_app(reviewer, UNCERTAIN) != head_of(workspace, person))
         page.locator("#root_missing-left_wrist").click()
@@ -64,48 +67,113 @@ def test_edits_and_decisions_in_the_app_reach_the_labels(tmp_path, page):
         page.get_by_text("accepted", exact=True).last.click()
         until(lambda: "accepted" in reviews(reviewer, UNCERTAIN))
 
-        page.goto(reviewer.url.split("?")[0])
-        page.locator("[data-cy=looker]").nth(1).wait_for()
-        page.get_by_text("Dismiss", exact=True).click()  # of an advertisement that covers part of the grid
-        page.locator("[data-cy=looker]").first.hover()
-        page.locator("[data-cy=looker-checkbox-]").first.click(force=True)
-        page.locator("[data-item-id='@exlcap/review/reject']").click()
-        until(lambda: reviews(reviewer, OTHER) == ["rejected"] * 3)
-
         report = pull(workspace)
         assert pull(workspace) == {"changes": [], "problems": []}
         assert reviewer.stop(signal.SIGINT) == 0
 
     after = labels_of(workspace)
     assert report["problems"] == []
-    assert len(report["changes"]) == len(before[UNCERTAIN].well) + len(before[OTHER].well)
+    assert len(report["changes"]) == len(before[UNCERTAIN].well)
     edit, *rest = after[UNCERTAIN].well
     others = [joint for joint in range(14) if joint not in (HEAD, WRIST)]
     assert np.array_equal(edit.keypoints[others], person.keypoints[others])
     assert edit.keypoints[WRIST].tolist() == [0, 0, 0]
-    scale = browser_scale(workspace)
     assert edit.keypoints[HEAD, :2] - person.keypoints[HEAD, :2] == pytest.approx([30 * scale, -20 * scale], abs=1.5)
     assert np.array_equal(edit.before, person.keypoints)
     assert edit.review == "edited"
     assert {p.review for p in rest} == {"accepted"}
-    assert {p.review for p in after[OTHER].well} == {"rejected"}
     for old, new in zip(before[UNCERTAIN].well[1:] + before[OTHER].well, (*rest, *after[OTHER].well), strict=True):
         assert np.array_equal(old.keypoints, new.keypoints)
     assert after[UNCERTAIN].low[0].keypoints[WRIST, 2] == 0
 
 
+def test_people_are_deleted_and_added_in_the_app(tmp_path, page):
+    size = {text: text for text in ("width = 960", "height = 600")}
+    workspace = labelled_workspace(tmp_path / "lab", size, divisors=(4,))
+    before = labels_of(workspace)[UNCERTAIN]
+    with Reviewer(workspace, tmp_path / "home") as reviewer:
+        page.goto(reviewer.url)
+        page.locator("[data-cy=annotate]").click()
+        page.locator("[data-cy^=annotate-label-]").first.click()
+        page.locator("[data-cy=label-menu-trigger]").click()
+        page.locator("[data-cy=label-menu-delete]").click()
+        until(lambda: len(lines(reviewer)) == len(before.well) - 1)
+
+        page.get_by_text("person_add", exact=True).click()
+        until(lambda: len(lines(reviewer)) == len(before.well))
+        page.locator("[data-cy^=annotate-label-]").get_by_text("new", exact=True).click()
+        start = from_shares(points_of(standing_proxy(), Crop(0, 0, 1, 1))[HEAD] + 0.5, page)
+        scale = browser_scale(page, workspace)
+        drag(page, start, 40, -30)
+        until(lambda: lines(reviewer)[-1]["points"][0][0] != standing_proxy().paths[0][0])
+        report = pull(workspace)
+        assert pull(workspace) == {"changes": [], "problems": []}
+
+    gone, *rest = labels_of(workspace)[UNCERTAIN].well
+    added = rest.pop()
+    assert len(report["changes"]) == 2
+    assert (gone.id, gone.review) == (before.well[0].id, "rejected")
+    assert all(np.array_equal(x.keypoints, y.keypoints) for x, y in zip(rest, before.well[1:], strict=True))
+    assert (added.origin, added.review, added.labelled.sum()) == ("hand: review", "edited", 14)
+    standing = from_proxy(standing_proxy(), true_alignment(workspace.rig).crop)
+    moved = added.keypoints - standing
+    assert moved[HEAD, :2] == pytest.approx([40 * scale, -30 * scale], abs=1.5)
+    assert np.abs(np.delete(moved, HEAD, 0)).max() < 1e-6
+    assert added.id in {person.id for person in labels_of(workspace)[UNCERTAIN].low}
+
+
+def test_selected_pairs_are_decided_from_a_button_and_from_the_operator_list(tmp_path, page):
+    workspace = labelled_workspace(tmp_path / "lab")
+    with Reviewer(workspace, tmp_path / "home") as reviewer:
+        open_grid(page, reviewer)
+        page.get_by_text("Dismiss", exact=True).click()  # of an advertisement that covers part of the grid
+        select(page, 0)
+        page.locator("[data-item-id='@exlcap/review/accept']").click()
+        until(lambda: reviews(reviewer, OTHER) == ["accepted"] * 3)
+        assert set(reviews(reviewer, UNCERTAIN)) == {"undecided"}
+
+        open_grid(page, reviewer)
+        select(page, 1)
+        page.keyboard.press("`")
+        page.keyboard.type("exlcap: reject")
+        page.get_by_text("exlcap: reject selected pairs").click()
+        page.keyboard.press("Enter")
+        until(lambda: reviews(reviewer, UNCERTAIN) == ["rejected"] * 3)
+        report = pull(workspace)
+
+    after = labels_of(workspace)
+    assert report["problems"] == []
+    assert {p.review for p in after[OTHER].well} == {"accepted"}
+    assert {p.review for p in after[UNCERTAIN].well} == {"rejected"}
+
+
+def open_grid(page, reviewer):
+    page.goto(reviewer.url.split("&")[0])
+    page.locator("[data-cy=looker]").nth(1).wait_for()
+
+
+def select(page, number):
+    """Tick a pair of the grid."""
+    page.locator("[data-cy=looker]").nth(number).hover()
+    page.locator("[data-cy=looker-checkbox-]").first.click(force=True)
+
+
 def place_in_browser(page, workspace, xy):
     """Where a pixel of the bright frame is on the page."""
-    box = page.locator("[data-cy=lighter-sample-image]").bounding_box()
     crop = true_alignment(workspace.rig).crop
-    share = (xy - (crop.x, crop.y) + 0.5) / (crop.width, crop.height)
-    browser_scale.image_px = box["width"]
-    return box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"]
+    return from_shares((xy - (crop.x, crop.y) + 0.5) / (crop.width, crop.height), page)
 
 
-def browser_scale(workspace):
+def from_shares(shares, page):
+    """Where shares of the picture's width and height are on the page."""
+    box = page.locator("[data-cy=lighter-sample-image]").bounding_box()
+    return box["x"] + shares[0] * box["width"], box["y"] + shares[1] * box["height"]
+
+
+def browser_scale(page, workspace):
     """Pixels of the frame to one of the page."""
-    return true_alignment(workspace.rig).crop.width / browser_scale.image_px
+    width = page.locator("[data-cy=lighter-sample-image]").bounding_box()["width"]
+    return true_alignment(workspace.rig).crop.width / width
 
 
 def drag(page, start, dx, dy):
@@ -118,8 +186,12 @@ def drag(page, start, dx, dy):
     page.mouse.up()
 
 
+def lines(reviewer, pair=UNCERTAIN):
+    return reviewer.samples().find_one({"pair_id": pair, "group.name": "well"})["pose_edit"]["polylines"]
+
+
 def edited(reviewer, pair):
-    return reviewer.samples().find_one({"pair_id": pair, "group.name": "well"})["pose_edit"]["polylines"][0]
+    return lines(reviewer, pair)[0]
 
 
 def head_in_app(reviewer, pair):

@@ -45,7 +45,7 @@ def test_import_edit_pull_and_import_again(tmp_path):
         samples = reviewer.samples()
         assert samples.count_documents({}) == 6
         well = samples.find_one(WELL)
-        assert reviewer.url.endswith(f"?slice=well&groupId={well['group']['_id']}")  # its scores are the lowest
+        assert reviewer.url.endswith(f"&slice=well&groupId={well['group']['_id']}&id={well['_id']}")  # lowest scores
         assert (well["split"], well["k"], well["scene"]) == ("LL-N", 4, "plaza")
         assert well["lowest_score"] == pytest.approx(0.8)
         tick_missing(reviewer)

@@ -34,6 +34,8 @@ def add_person(ctx: Any) -> None:
         sample.pose_edit.polylines.append(fo.Polyline(**polyline(standing_proxy(), "new", None)))
         sample.save()
     _tell(ctx, "added: drag the joints in the bright image" if pairs else "open a pair first")
+    for part in ("low", "well"):  # the App reads an open sample anew only when the slice changes
+        ctx.ops.set_group_slice(part)
 
 
 def _tell(ctx: Any, message: str) -> None:
