@@ -32,6 +32,7 @@ def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
             raise ExlcapError(
                 f"a run named {folder.name} exists already", "choose another --run NAME, or go on with it: --resume"
             )
+        check_dataset(data_folder)  # before weights are downloaded
         backbone_sha256 = check_backbone(config)
         data = read_data(data_folder, config)
         start_run(folder, config, data.checksum, backbone_sha256)
