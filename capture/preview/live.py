@@ -185,8 +185,7 @@ class LiveRig:
             except (ExlcapError, OSError) as error:
                 self._in_trouble(str(error), getattr(error, "hint", "check the disk and the cables"))
             except Exception as error:  # the thread must live on: nobody else has the cameras
-                traceback.print_exc()
-                self._in_trouble(f"{type(error).__name__}: {error}", "this is a fault of exlcap; it goes on trying")
+                self._in_trouble(*_fault(error))
 
     def _in_trouble(self, message: str, hint: str) -> None:
         self.status = replace(self.status, phase="trouble", message=message, hint=hint)
@@ -246,6 +245,8 @@ class LiveRig:
             ended = Ended(number, ok, report.text(), f"finish it with: {request.command}" if report.stopped else "")
         except ExlcapError as error:
             ended = Ended(number, False, error.message, error.hint)
+        except Exception as error:
+            ended = Ended(number, False, *_fault(error))
         finally:
             self._request = None
         self.status = Status("opening", ended=ended)
@@ -270,3 +271,9 @@ class LiveRig:
             began = shooting.began or time.monotonic()
             now = replace(shooting, done=shooting.done + 1, k=shot.step.k, waiting=tally.waiting, began=began)
             self.status = replace(self.status, shooting=now)
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    """What is told of an error that nobody foresaw; all of it goes to the terminal."""
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}", "this is a fault of exlcap; the terminal tells more"

@@ -166,6 +166,20 @@ def test_unplugging_while_recording_ends_the_take_and_the_views_come_back(emulat
     assert take.header.status == "stopped" and 0 < len(take.pairs) < 10
 
 
+def test_an_error_that_nobody_foresaw_ends_the_take_and_is_told(emulated, monkeypatch, capsys):
+    def broken(*_):
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr("exlcap.capture.preview.live.run_take", broken)
+    with LiveRig(emulated.root) as live:
+        until(lambda: live.status.phase == "live")
+        live.shoot(Request("plaza"))
+        ended = until(lambda: live.status.ended)
+        assert not ended.ok and "surprise" in ended.message
+        until(lambda: live.status.phase == "live")
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_rig_toml_that_breaks_is_told_until_it_is_mended(emulated):
     rig = emulated.root / "rig.toml"
     text = rig.read_text()
