@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from exlcap.capture.camera import Camera, CameraLimits
 from exlcap.capture.preview.emulated import LoopedScene
 from exlcap.capture.preview.rhythm import Rhythm
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
-from exlcap.capture.recorder import Shot, Tally, Tally
+from exlcap.capture.recorder import Shot, Tally
 from exlcap.capture.request import Request, plan_take
 from exlcap.capture.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.session import Operator, check_sync, run_take
@@ -63,7 +63,7 @@ class Shooting:
     total: int
     done: int = 0
     k: int = 0
-    tally: Tally = Tally()
+    tally: Tally = field(default_factory=Tally)
     began: float | None = None
 
 
@@ -269,7 +269,7 @@ class LiveRig:
         shooting = self.status.shooting
         if shooting is not None:
             began = shooting.began or time.monotonic()
-            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, waiting=tally.waiting, began=began)
+            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, tally=tally, began=began)
             self.status = replace(self.status, shooting=now)
 
 
