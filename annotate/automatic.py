@@ -8,8 +8,9 @@ import numpy as np
 
 from exlcap.alignment import Alignment
 from exlcap.annotate.hand import SAME_PERSON_IOU, iou
+from exlcap.annotate.networks.choose import Networks
 from exlcap.annotate.networks.oks import oks
-from exlcap.annotate.networks.people import Found, Networks, people_in
+from exlcap.annotate.networks.people import Found, people_in
 from exlcap.annotate.networks.thresholds import (
     JOINT_SCORE,
     MIN_JOINTS,

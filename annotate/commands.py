@@ -124,7 +124,7 @@ def _from_networks(
     alignment: Alignment,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from exlcap.annotate.automatic import label_automatically
-    from exlcap.annotate.networks.people import choose_cards, given_weights, load_networks
+    from exlcap.annotate.networks.choose import choose_cards, given_weights, load_networks
     from exlcap.errors import ExlcapError
     from exlcap.take import read_take
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -44,14 +44,14 @@ class Network:
         return str(self.session.get_providers()[0]).removesuffix("ExecutionProvider")
 
 
-def load_network(card: Card, given: Mapping[str, Path] | None = None, threads: int = 0) -> Network:
-    """Open a network. given: files of weights by the name of their card. threads: 0 takes one per core.
+def load_network(card: Card, given: Path | None = None, threads: int = 0, way_out: str = "") -> Network:
+    """Open a network. given: its weights' file, in place of the card's. threads: 0 takes one per core.
 
-    Raises ExlcapError when the weights cannot be had, or are not those of the card.
+    way_out: what to do where its weights cannot be had. Raises ExlcapError then, or when they are not the card's.
     """
     import onnxruntime
 
-    data, source = _weights(card, (given or {}).get(card.name))
+    data, source = _weights(card, given, way_out or elsewhere([card]))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only: its warnings are about graphs, which nobody here can change
@@ -71,13 +71,22 @@ def weights_file_name(card: Card) -> str:
     return PurePosixPath(urlsplit(card.weights.url).path if card.weights.url else Path(card.weights.file or "")).name
 
 
-def _weights(card: Card, given: Path | None) -> tuple[bytes, Path]:
+def weights_at_hand(card: Card) -> bool:
+    """Whether a card's weights are on this machine."""
+    file = Path(card.weights.file) if card.weights.file else weights_folder() / weights_file_name(card)
+    return file.is_file()
+
+
+def elsewhere(cards: Sequence[Card]) -> str:
+    """How weights come here by hand, for the hint of an error."""
+    places = " and ".join(card.weights.url or weights_file_name(card) for card in cards)
+    options = " ".join(f"--weights {card.name}=FILE" for card in cards)
+    return f"download {places} on another machine and run with {options}"
+
+
+def _weights(card: Card, given: Path | None, way_out: str) -> tuple[bytes, Path]:
     """Content of the ONNX file, and where it came from."""
     weights = card.weights
-    way_out = (
-        f"download {weights.url or weights_file_name(card)} on another machine and give it with "
-        f"--weights {card.name}=FILE"
-    )
     if given is not None:
         path = given
     elif weights.url is not None:

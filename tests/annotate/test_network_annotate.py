@@ -179,6 +179,12 @@ def test_weights_from_a_server_and_from_a_file(walked, cards, tmp_path, monkeypa
         annotate(walked, "--network", card)
     assert url in caught.value.hint
     assert "--weights maps=FILE" in caught.value.hint
+    boxes = (cards / "boxes.toml").read_text()
+    (cards / "boxes.toml").write_text(boxes.replace('file = "boxes.onnx"', f'url = "{url}"\nmember = "end2end.onnx"'))
+    with pytest.raises(ExlcapError) as caught:
+        annotate(walked, "--network", card)
+    assert "--weights maps=FILE --weights boxes=FILE" in caught.value.hint  # all that is missing at once
+    (cards / "boxes.toml").write_text(boxes)
     for given in (served / "maps-1.zip", f"maps={cards / 'maps.onnx'}"):
         data = annotate(walked, "--network", card, "--weights", given)
         assert sha256_file(cards / "maps.onnx") in data["origin"]

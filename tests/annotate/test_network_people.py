@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exlcap.annotate.networks.card import read_card
+from exlcap.annotate.networks.choose import Cards, choose_cards, given_weights, load_networks
 from exlcap.annotate.networks.detect import find_boxes
 from exlcap.annotate.networks.oks import oks, suppressed_boxes
-from exlcap.annotate.networks.people import (
-    Cards,
-    agreed,
-    choose_cards,
-    given_weights,
-    load_networks,
-    people_in,
-    people_in_boxes,
-)
+from exlcap.annotate.networks.people import agreed, people_in, people_in_boxes
 from exlcap.annotate.networks.session import load_network
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
@@ -184,7 +177,7 @@ def test_weights_are_those_of_the_card(stick_cards, tmp_path):
     assert "--weights maps=FILE" in caught.value.hint
     card = read_card(path)
     given = given_weights([f"maps={stick_cards / 'maps.onnx'}"], Cards(card))
-    assert load_network(card, given).batch > 1
+    assert load_network(card, given["maps"]).batch > 1
     path.write_text(text)
     assert given_weights([str(stick_cards / "maps.onnx")], Cards(read_card(path))) == {
         "maps": stick_cards / "maps.onnx"
@@ -193,7 +186,7 @@ def test_weights_are_those_of_the_card(stick_cards, tmp_path):
         given_weights([str(stick_cards / "boxes.onnx")], Cards(read_card(path)))
     (tmp_path / "bad.onnx").write_bytes(b"not a network")
     with pytest.raises(ExlcapError, match="no network that ONNX Runtime opens"):
-        load_network(card, {"maps": tmp_path / "bad.onnx"})
+        load_network(card, tmp_path / "bad.onnx")
 
 
 def test_outputs_and_joints_that_the_card_gets_wrong_are_named(stick_cards):
