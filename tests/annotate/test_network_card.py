@@ -108,3 +108,13 @@ def test_a_card_that_is_not_there_lists_those_that_are():
     with pytest.raises(ExlcapError, match="no card 'rtmpose-xxl'") as caught:
         read_card("rtmpose-xxl")
     assert "rtmpose-x" in caught.value.hint
+
+
+def test_the_card_in_the_guide_is_whole(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    card, rule = (part.split("```")[0] for part in guide.split("```toml\n")[1:])
+    (tmp_path / "own.toml").write_text(card, encoding="utf-8")
+    assert read_card(tmp_path / "own.toml").joints.lacking == ()
+    names = '[joints]\nnames = ["left_ear", "right_ear", "left_shoulder", "right_shoulder"]\n'
+    (tmp_path / "derived.toml").write_text(card.split("[joints]")[0] + names + rule, encoding="utf-8")
+    assert "head" in read_card(tmp_path / "derived.toml").joints.derived
