@@ -98,7 +98,7 @@ def _judgement(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     found: dict[str, Any] = read_json(path, "table", (1,))
-    return found if found["weights_sha256"] == sha256_file(folder / "best.pt") else None
+    return found if found.get("weights_sha256") == sha256_file(folder / "best.pt") else None
 
 
 def summarise(folder: Path, runs: Sequence[Planned]) -> tuple[str, dict[str, Any]]:
