@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -36,10 +35,9 @@ class Show(Record):
 
 
 class ShootScene(Record):
-    """Shoot the scene that is shown. pairs: per step; None as rig.toml says. resume: finish its unfinished take."""
+    """Shoot the scene that is shown. pairs: per step; None as rig.toml says."""
 
     pairs: int | None = Field(default=None, ge=1, le=100_000)
-    resume: bool = False
 
 
 class Nothing(Record):
@@ -55,9 +53,17 @@ def show(live: LiveRig, looker: Looker, asked: Show) -> Answer:
 def shoot(live: LiveRig, looker: Looker, asked: ShootScene) -> Answer:
     """Shoot the scene shown with its settings, all steps of its schedule, as `exlcap shoot` does."""
     wanted = live.wanted
-    request = Request(wanted.scene, wanted.exposure_us, wanted.gain_db, pairs=asked.pairs, resume=asked.resume)
-    live.shoot(replace(request, exposure_us=None, gain_db=None) if asked.resume else request)
+    live.shoot(Request(wanted.scene, wanted.exposure_us, wanted.gain_db, pairs=asked.pairs))
     return f"shooting {wanted.scene}"
+
+
+def resume(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+    """Finish the take that ended early."""
+    rest = None if live.status.ended is None else live.status.ended.rest
+    if rest is None:
+        raise Refused("the last take is whole", "shoot a new one")
+    live.shoot(rest)
+    return f"finishing {rest.scene or 'the reference'}"
 
 
 def shoot_reference(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
@@ -122,6 +128,7 @@ Action = Callable[[LiveRig, Looker, Any], Answer]
 ACTIONS: dict[str, tuple[type[Record], Action]] = {
     "show": (Show, show),
     "shoot": (ShootScene, shoot),
+    "resume": (Nothing, resume),
     "reference": (Nothing, shoot_reference),
     "cancel": (Nothing, cancel),
     "store": (Nothing, store),

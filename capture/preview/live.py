@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ from exlcap.capture.preview.emulated import LoopedScene
 from exlcap.capture.preview.rhythm import Rhythm
 from exlcap.capture.pylon_camera import PylonCamera, open_pylon_cameras
 from exlcap.capture.recorder import Shot, Tally
-from exlcap.capture.request import Request, plan_take
+from exlcap.capture.request import Request, plan_take, unfinished_take
 from exlcap.capture.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.session import Operator, check_sync, run_take
 from exlcap.capture.shoot import Session, StepWork, shoot_step
@@ -69,12 +69,16 @@ class Shooting:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a take ended. number: counts takes since the page was served. ok: complete, and its shutters agree."""
+    """How a take ended. number: counts takes since the page was served. ok: complete, and its shutters agree.
+
+    rest: what would finish it; None where it is whole.
+    """
 
     number: int
     ok: bool
     message: str
     hint: str = ""
+    rest: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -241,15 +245,22 @@ class LiveRig:
         number = 1 if self.status.ended is None else self.status.ended.number + 1
         try:
             report = run_take(self.workspace, request, self.follow)
-            ok = not (report.stopped or report.beyond)
-            ended = Ended(number, ok, report.text(), f"finish it with: {request.command}" if report.stopped else "")
+            ended = Ended(number, not (report.stopped or report.beyond), report.text())
         except ExlcapError as error:
             ended = Ended(number, False, error.message, error.hint)
         except Exception as error:
             ended = Ended(number, False, *_fault(error))
-        finally:
-            self._request = None
+        if not ended.ok:
+            ended = replace(ended, rest=self._rest(request))
         self.status = Status("opening", ended=ended)
+        self._request = None
+
+    def _rest(self, request: Request) -> Request | None:
+        """What would finish the newest take of the same scene; None where it is whole or cannot be read."""
+        with suppress(ExlcapError, OSError):
+            if unfinished_take(self.workspace, request) is not None:
+                return Request(request.scene, resume=True)
+        return None
 
     def begin(self, what: str) -> None:
         """A take of a scene is about to be shot."""

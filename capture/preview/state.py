@@ -29,7 +29,7 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
         "last_orphan": None if rhythm.last_orphan is None else rhythm.last_orphan.reason,
         "skew_us": None if skew_us is None else round(skew_us, 2),
         "shooting": _shooting(live),
-        "ended": None if status.ended is None else vars(status.ended),
+        "ended": _ended(live),
         "alignment": None if aligned is None else aligned[0],
         "drift": _drift(looker, None if aligned is None else aligned[0]),
         "pair": None if seen is None else _pair(live, seen),
@@ -58,6 +58,21 @@ def _shooting(live: LiveRig) -> dict[str, Any] | None:
         "k": shooting.k,
         "waiting": shooting.tally.waiting,
         "rate_hz": round((shooting.done - 1) / seconds, 1) if seconds > 0 and shooting.done > 1 else 0.0,
+    }
+
+
+def _ended(live: LiveRig) -> dict[str, Any] | None:
+    """How the last take ended."""
+    ended = live.status.ended
+    if ended is None:
+        return None
+    unfinished = ended.rest is not None
+    return {
+        "number": ended.number,
+        "ok": ended.ok,
+        "message": ended.message,
+        "hint": ended.hint,
+        "unfinished": unfinished,
     }
 
 

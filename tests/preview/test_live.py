@@ -125,12 +125,19 @@ def test_cancelling_ends_the_take_after_the_pair_in_flight(emulated):
         until(lambda: live.status.shooting and live.status.shooting.done >= 2)
         live.cancel()
         ended = until(lambda: live.status.ended)
-    take = read_take(emulated.scene("plaza") / "take-001")
-    assert not ended.ok and ended.hint == "finish it with: exlcap shoot --scene plaza --resume"
-    assert take.header.status == "stopped" and 2 <= len(take.pairs) < 30
-    for pair in take.pairs:
-        for role in ROLES:
-            take.raw(pair, role)
+        take = read_take(emulated.scene("plaza") / "take-001")
+        assert not ended.ok and "finish it with: exlcap shoot --scene plaza --resume" in ended.message
+        assert take.header.status == "stopped" and 2 <= len(take.pairs) < 30
+        for pair in take.pairs:
+            for role in ROLES:
+                take.raw(pair, role)
+
+        until(lambda: live.status.phase == "live")
+        live.shoot(ended.rest)
+        finished = until(lambda: live.status.ended.number == 2 and live.status.ended)
+    assert finished.ok and finished.rest is None
+    whole = read_take(take.folder)
+    assert whole.missing() == {} and whole.pairs[: len(take.pairs)] == take.pairs
 
 
 def test_closing_while_recording_leaves_the_take_whole(emulated):

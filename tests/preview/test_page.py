@@ -42,7 +42,7 @@ def browser():
 
 @pytest.fixture
 def lab(tmp_path):
-    return make_lab(tmp_path / "lab", SMALL)
+    return make_lab(tmp_path / "lab", {**SMALL, "outdoor = [1, 2, 4, 8, 12]": "outdoor = [1, 12]"})
 
 
 def opened(browser, url, size=DESKTOP):
@@ -95,11 +95,21 @@ def test_an_operator_exposes_a_scene_shoots_it_and_the_take_verifies(browser, la
         page.locator("#told", has_text="scenes/quay/take-001: complete").wait_for()
         page.wait_for_selector("body[data-phase=live]")
 
+        page.locator("#pairs").fill("9")
+        page.get_by_role("button", name="Shoot scene").click()
+        page.locator("#progress-text", has_text="pairs").wait_for()
+        page.get_by_role("button", name="Cancel after this pair").click()
+        page.locator("#told", has_text="scenes/quay/take-002: stopped").wait_for()
+        page.get_by_role("button", name="Finish that take").click()
+        page.locator("#told", has_text="scenes/quay/take-002: complete").wait_for()
+        page.locator("#resume").wait_for(state="hidden")
+        page.wait_for_selector("body[data-phase=live]")
+
         page.get_by_role("button", name="Store").click()
         page.locator("#told", has_text="[scenes.quay] is 2000 us, 0 dB").wait_for()
         assert page.complaints == []
     take = read_take(lab.scene("quay") / "take-001")
-    assert len(take.pairs) == 2 * 5 and take.header.steps[0].well.exposure_us == 2000
+    assert len(take.pairs) == 2 * 2 and take.header.steps[0].well.exposure_us == 2000
     assert exlcap(lab, "verify", "quay").returncode == 0
     assert "[scenes.quay]\nexposure_us = 2000.0\n" in (lab.root / "rig.toml").read_text()
 

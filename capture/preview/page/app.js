@@ -161,7 +161,8 @@ function showControls() {
   fill("gain", trimmed(wanted.gain_db, 2));
   if ($("pairs").value === "") $("pairs").value = state.pairs_per_step;
   document.querySelectorAll("[data-step]").forEach((button) => (button.disabled = !free));
-  for (const id of ["shoot", "reference"]) $(id).disabled = !free || state.phase !== "live";
+  $("resume").hidden = !state.ended?.unfinished || recording;
+  for (const id of ["shoot", "reference", "resume"]) $(id).disabled = !free || state.phase !== "live";
   for (const id of ["snapshot", "forget-peaks", "cancel"]) $(id).disabled = !state.controls;
   const { base } = state, same = Math.abs(base.exposure_us - wanted.exposure_us) < 0.05 && Math.abs(base.gain_db - wanted.gain_db) < 0.005;
   $("base").textContent = `${base.own ? "its base" : "rig's base"} ${micro(base.exposure_us)} ${trimmed(base.gain_db, 2)} dB`;
@@ -324,7 +325,7 @@ for (const role of ROLES) {
 
 $("load").addEventListener("click", () => change({ exposure_us: state.base.exposure_us, gain_db: state.base.gain_db }, 0));
 $("shoot").addEventListener("click", () => ask("shoot", { pairs: Number($("pairs").value) || null }));
-for (const action of ["store", "reference", "cancel", "snapshot", "forget-peaks", "take-over", "measure-drift"]) {
+for (const action of ["store", "reference", "resume", "cancel", "snapshot", "forget-peaks", "take-over", "measure-drift"]) {
   $(action).addEventListener("click", () => ask(action));
 }
 
