@@ -232,9 +232,10 @@ def at_terminal(pairs: int) -> Iterator[Operator]:
             newest.clear()
         newest.append((shot.step.k, shot.well.host_time_ns))
         seconds = (newest[-1][1] - newest[0][1]) / 1e9
+        rate = f"{(len(newest) - 1) / seconds:.1f} pairs/s, " if seconds else ""
         return (
-            f"k = {shot.step.k}, {(len(newest) - 1) / seconds if seconds else 0:.1f} pairs/s, {tally.waiting} wait for "
-            f"the disk, {tally.orphans} orphans, {tally.clipped_share:.2%} clipped"
+            f"k = {shot.step.k}, {rate}{tally.waiting} wait for the disk, {tally.orphans} orphans, "
+            f"{tally.clipped_share:.2%} clipped"
         )
 
     with stop_on_interrupt() as stopping, progress("shoot", pairs) as step:

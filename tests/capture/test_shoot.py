@@ -1,10 +1,16 @@
 """The take, shot with simulated cameras: whatever goes wrong, a pair is of one pulse and the rest is accounted for."""
 
-import pytest
+from contextlib import suppress
 
-from exlcap.capture.simulated_camera import Clock, Fault, FaultKind, Line, SimulatedCamera
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exlcap.capture.shoot import Session, StepWork, shoot_step
+from exlcap.capture.simulated_camera import Clock, Fault, FaultKind, Line, SimulatedCamera, true_pulse
 from exlcap.errors import ExlcapError
-from exlcap.take import read_take
+from exlcap.rig import ROLES, Setting, Sync
+from exlcap.take import Step, read_take
 
 FAULTS: tuple[FaultKind, ...] = ("miss", "drop", "double", "failed", "late", "stall", "counter reset", "noise")
 
@@ -149,6 +155,41 @@ def test_many_lost_frames_of_one_camera_do_not_overrun_the_buffers_of_the_other(
     lost = [Fault(pulse, "drop") for pulse in range(5, 100, 2)]
     take = simulated(*on_a_line(well=lost, outside=True), pairs=40, schedule="1", sync="external")
     assert take.missing() == {}
+
+
+class Kept:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self):
+        self.shots, self.orphans = [], []
+        self.pair, self.orphan = self.shots.append, self.orphans.append
+
+
+def faults(*kinds):
+    fault = st.builds(Fault, st.integers(0, 40), st.sampled_from([kind for kind in FAULTS if kind not in kinds]))
+    return st.lists(fault, max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("sync", "counts"), [("software", False), ("software", True), ("timer", True), ("external", True)]
+)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_pattern_of_faults_on_both_sides_gives_pairs_of_one_pulse_or_none(sync, counts, data):
+    """Noise and resets of counters need counters to be seen. Guard frames are off: the first pair counts, too."""
+    sides = [data.draw(faults(*(() if counts else ("noise", "counter reset"))), role) for role in ROLES]
+    well, low = cameras_for(sync, *sides, counts=counts, first_count=data.draw(st.integers(0, 1)))
+    cameras, kept = {"well": well, "low": low}, Kept()
+    setting = Setting(exposure_us=500.0, gain_db=3.0)
+    work = StepWork(Step(k=1, well=setting, low=setting), missing=10)
+    pace = Sync(mode=sync, pulse_hz=100.0, guard_frames=0).model_copy(update={"pulse_hz": 1e6})
+    with suppress(ExlcapError):  # too many faults in a row
+        shoot_step(Session(cameras, pace, kept, None, lambda: False, lambda _: None), work)
+        assert len(kept.shots) == 10
+    pulses = [(true_pulse(shot.well.raw), true_pulse(shot.low.raw)) for shot in kept.shots]
+    assert all(one == other for one, other in pulses), pulses
+    assert len(set(pulses)) == len({shot.index for shot in kept.shots}) == len(pulses)
+    assert all(orphan.reason for orphan in kept.orphans)
 
 
 def test_unplugging_ends_the_take_cleanly(simulated, tmp_path):
