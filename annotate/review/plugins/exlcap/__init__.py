@@ -24,6 +24,7 @@ def decide(ctx: Any, decision: str) -> None:
     pairs = chosen_pairs(ctx)
     samples = ctx.dataset.select_group_slices(list(SLICES)).match(ViewField("pair_id").is_in(pairs))
     samples.set_values("review", [decision] * len(samples))
+    ctx.ops.clear_selected_samples()  # a reload keeps them, and the next decision would reach them too
     _tell(ctx, f"{len(pairs)} pairs {decision}" if pairs else "select pairs in the grid or open one first")
 
 
