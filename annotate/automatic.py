@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -30,21 +31,38 @@ def label_automatically(
     alignment: Alignment,
     old: Mapping[str, PairLabels],
     step: Callable[[str], None],
-) -> dict[str, tuple[Person, ...]]:
-    """People of the bright frame of every pair of a take, by pair id.
+) -> Iterator[dict[str, tuple[Person, ...]]]:
+    """People of the bright frames of a take, by pair id: after each step of its schedule those of all pairs so far.
 
-    old: labels that are there; whoever was labelled or decided on by hand stays as they are. step: called once a pair.
+    old: labels that are there; whoever was labelled or decided on by hand stays as they are, and so does a pair that
+    the same networks labelled before. step: called once a pair.
     """
-    names, frames = [], []
-    for pair in take.pairs:
-        name = take.pair_id(pair)
-        found = people_in(networks, bright_picture(take, pair, alignment))
-        new = [person for each in found if (person := as_person(each, alignment, networks.origin)) is not None]
-        kept = by_hand(old.get(name, PairLabels()).well)
-        names.append(name)
-        frames.append((*kept, *(person for person in new if not any(same_person(k, person) for k in kept))))
-        step(f"{name}: {len(new)} people")
-    return dict(zip(names, with_ids(frames), strict=True))
+    frames: dict[str, tuple[Person, ...]] = {}
+    for _, pairs in groupby(take.pairs, key=lambda pair: pair.k):
+        for pair in pairs:
+            name = take.pair_id(pair)
+            before = old.get(name, PairLabels()).well
+            if labelled_by(before, networks.origin):
+                frames[name] = before
+            else:
+                found = people_in(networks, bright_picture(take, pair, alignment))
+                people = [as_person(person, alignment, networks.origin) for person in found]
+                frames[name] = merged(before, [person for person in people if person is not None])
+            step(f"{name}: {len(frames[name])} people")
+        yield dict(zip(frames, with_ids(list(frames.values())), strict=True))
+
+
+def labelled_by(people: Sequence[Person], origin: str) -> bool:
+    """Whether all whom no person labelled or decided on, at least one, come from these networks."""
+    kept = by_hand(people)
+    made = [person for person in people if person not in kept]
+    return bool(made) and all(person.origin == origin for person in made)
+
+
+def merged(old: Sequence[Person], new: Sequence[Person]) -> tuple[Person, ...]:
+    """People of a frame after a network: whoever was labelled or decided on by hand, and whom else it found."""
+    kept = by_hand(old)
+    return (*kept, *(person for person in new if not any(same_person(other, person) for other in kept)))
 
 
 def bright_picture(take: Take, pair: Pair, alignment: Alignment) -> Rgb8:
@@ -69,7 +87,7 @@ def as_person(found: Found, alignment: Alignment, origin: str) -> Person | None:
     return Person(NEW, keypoints, found.box, origin, scores=score, spread_px=found.spread_px)
 
 
-def by_hand(people: tuple[Person, ...]) -> list[Person]:
+def by_hand(people: Sequence[Person]) -> list[Person]:
     """Those whom a person labelled or decided on: no network touches them."""
     return [person for person in people if person.review != "undecided" or person.origin.startswith("hand: ")]
 

@@ -59,7 +59,8 @@ def annotate_command(
 
     A pose network labels them: its weights are fetched at the first run. Or hand labels do: images are matched to pairs
     by name, plaza-t001-k04-000052.png labels that pair's bright frame. Running again never changes a person that was
-    accepted, edited or rejected, and a network changes nobody who was labelled by hand. docs/networks.md tells more.
+    accepted, edited or rejected; a network changes nobody who was labelled by hand, and passes over pairs that it has
+    labelled before, so that a run that was stopped goes on. docs/networks.md tells more.
 
     \b
     Example:
@@ -138,9 +139,10 @@ def _from_networks(
     with progress("labelling", sum(len(take.pairs) for take in takes)) as step:
         for take in takes:
             old = _old_labels(workspace, take, alignment_name, alignment)
-            made = label_automatically(networks, take, alignment, old, step)
-            labels = _carried(take, alignment_name, alignment, old, made)
-            rows.append(_write(workspace, take, labels, len(made)))
+            for made in label_automatically(networks, take, alignment, old.pairs, step):
+                labels = _carried(take, alignment_name, alignment, old.pairs, made)
+                row = _write(workspace, take, labels, len(made))  # after each step, so that a stop costs little
+            rows.append(row)
     return rows, {"origin": networks.origin, "device": networks.pose.device}
 
 
@@ -154,17 +156,17 @@ def label_take(
     from exlcap.annotate.hand import merge, on_bright_frame
     from exlcap.labels import PairLabels
 
-    old = _old_labels(workspace, take, name, alignment)
+    old = _old_labels(workspace, take, name, alignment).pairs
     made = {
         pair: merge(old.get(pair, PairLabels()), on_bright_frame(image, alignment)) for pair, image in images.items()
     }
     return _carried(take, name, alignment, old, made)
 
 
-def _old_labels(workspace: Workspace, take: Take, name: str, alignment: Alignment) -> dict[str, PairLabels]:
-    """The labels that a take has, by pair id."""
+def _old_labels(workspace: Workspace, take: Take, name: str, alignment: Alignment) -> TakeLabels:
+    """The labels that a take has."""
     from exlcap.errors import ExlcapError
-    from exlcap.labels import read_labels
+    from exlcap.labels import TakeLabels, read_labels
 
     sensor = take.header.rig.sensor
     width, height = alignment.well_size
@@ -174,7 +176,7 @@ def _old_labels(workspace: Workspace, take: Take, name: str, alignment: Alignmen
             "shoot a reference at this size and run `exlcap align`",
         )
     path = workspace.labels(take.header.scene, take.header.number)
-    return read_labels(path).pairs if path.exists() else {}
+    return read_labels(path) if path.exists() else TakeLabels(take.header.scene, take.header.number, name)
 
 
 def _carried(

@@ -35,8 +35,9 @@ class Network:
 
     @property
     def origin(self) -> str:
-        """What labels say of it: name, version, SHA-256 of the weights."""
-        return f"{self.card.name} {self.card.version} sha256:{self.sha256}"
+        """What labels say of it: name, version, SHA-256 of the weights, and a short one of what the card says."""
+        told = self.card.model_dump_json(exclude={"about", "weights", "detector_card", "second_card"})
+        return f"{self.card.name} {self.card.version} sha256:{self.sha256} card:{sha256_bytes(told.encode())[:8]}"
 
     @property
     def device(self) -> str:

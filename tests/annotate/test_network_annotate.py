@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from exlcap.alignment import make_alignment, write_alignment
+from exlcap.annotate import automatic
 from exlcap.annotate.commands import annotate_command
 from exlcap.annotate.tracks import NEW, with_ids
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
-from exlcap.labels import PairLabels, Person, read_labels, write_labels
+from exlcap.labels import PairLabels, Person, read_coco, read_labels, write_labels
 from exlcap.rig import ROLES, WHITE_DN
 from exlcap.take import CameraInfo, Pair, TakeHeader, TakeWriter
 from tests.annotate import made_networks as made
@@ -133,6 +134,8 @@ def test_running_again_changes_nobody_decided_on_or_labelled_by_hand(walked, car
         moved[name] = Person(first.id, keypoints, first.box, origin, review=review)
         labels.pairs[name] = PairLabels((moved[name], second), ())
     write_labels(path, labels)
+    again_toml = (cards / "maps.toml").read_text().replace('version = "1"', 'version = "2"')
+    (cards / "maps.toml").write_text(again_toml)
     annotate(walked, "--network", cards / "maps.toml")
     again = read_labels(path)
     for name, kept in moved.items():
@@ -141,7 +144,36 @@ def test_running_again_changes_nobody_decided_on_or_labelled_by_hand(walked, car
         assert np.array_equal(people[kept.id].keypoints, kept.keypoints)
         assert (people[kept.id].review, people[kept.id].origin) == (kept.review, kept.origin)
     fresh = again.pairs[names[5]].well
-    assert all(person.origin.startswith("network: maps") for person in fresh)
+    assert all(person.origin.startswith("network: maps 2") for person in fresh)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(walked, cards, monkeypatch):
+    seen = []
+    real = automatic.people_in
+
+    def counted(networks, picture):
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+        seen.append(picture)
+        return real(networks, picture)
+
+    monkeypatch.setattr(automatic, "people_in", counted)
+    with pytest.raises(AssertionError, match="Aborted"):
+        annotate(walked, "--network", cards / "maps.toml")
+    path = walked.labels("plaza", 1)
+    first = read_labels(path)
+    assert len(first.pairs) == PAIRS  # the step that was whole
+    seen.clear()
+    annotate(walked, "--network", cards / "maps.toml")
+    assert len(seen) == PAIRS
+    whole = read_labels(path)
+    assert len(whole.pairs) == 2 * PAIRS
+    assert all(
+        a.to_json() == b.to_json()
+        for name, pair in first.pairs.items()
+        for a, b in zip(pair.well, whole.pairs[name].well, strict=True)
+    )
+    assert {person.id for pair in whole.pairs.values() for person in pair.well} == {"p1", "p2"}
 
 
 def test_unsure_joints_are_flagged_and_missing_ones_left_out(walked, cards):
@@ -223,6 +255,22 @@ def test_somebody_hidden_for_a_while_comes_back_as_the_same():
 def test_an_id_given_by_hand_spreads_to_the_frames_around_and_is_nobody_elses():
     frames = [[someone(50)], [someone(53, "anna"), someone(200)], [someone(56), someone(203, "p1")]]
     assert ids_of(frames) == [["anna"], ["anna", "p1"], ["anna", "p1"]]
+
+
+def test_simulated_people_keep_their_ids_though_found_roughly_and_in_any_order(workspace, shot):
+    shot("plaza", (1,), 8)
+    rng = np.random.default_rng([5])
+    frames, truth = [], []
+    for image in read_coco(workspace.simulated / "plaza" / "take-001.json"):
+        people = [image.people[i] for i in rng.permutation(len(image.people))]
+        noise = [0.02 * max(person.box[2:]) for person in people]
+        moved = [p.keypoints + np.column_stack([rng.normal(0, s, (14, 2)), np.zeros(14)])
+                 for p, s in zip(people, noise, strict=True)]  # fmt: skip
+        frames.append([Person(NEW, k, p.box, "network: a") for p, k in zip(people, moved, strict=True)])
+        truth.append([person.id for person in people])
+    pairs = {(name, true) for names, ids in zip(ids_of(frames), truth, strict=True)
+             for name, true in zip(names, ids, strict=True)}  # fmt: skip
+    assert len(pairs) == len({true for _, true in pairs}) >= 2
 
 
 def test_an_id_is_never_twice_in_a_frame():
