@@ -92,19 +92,22 @@ def train_batch(
     matrices = np.stack([change_matrix(change, config.size) for change in changes])
     flipped = np.array([change.flip for change in changes])
     gains = torch.tensor([change.gains for change in changes], dtype=torch.float32, device=device)
-    images, joints, labelled = [], [], []
     lights = [light for light in LOW_FIRST if config.lights in ("both", light)]
-    for light in lights:
+    n = len(chosen)
+    images = torch.empty((n * len(lights), *config.size, 3), device=device).permute(0, 3, 1, 2)  # channels last
+    joints, labelled = [], []
+    for number, light in enumerate(lights):
         crops = [getattr(pair, light) for _, pair in chosen]
         to_input = matrices @ np.stack([crop.plain for crop in crops])
-        images.append(network_input(warped(crops, to_input, config.size, device), light, config.input, gains))
+        pixels = warped(crops, to_input, config.size, device)
+        network_input(pixels, light, config.input, gains, out=images[number * n : (number + 1) * n])
         keypoints = np.stack([crop.figure.keypoints for crop in crops])
         keypoints[flipped] = keypoints[flipped][:, list(FLIP_INDICES)]
         joints.append(keypoints[..., :2] @ to_input[:, :2, :2].transpose(0, 2, 1) + to_input[:, None, :2, 2])
         labelled.append(keypoints[..., 2] > 0)
     return Batch(
-        images=torch.cat(images),
-        n_low=len(chosen) if "low" in lights else 0,
+        images=images,
+        n_low=n if "low" in lights else 0,
         joints=to_map(torch.from_numpy(np.concatenate(joints)).float().to(device)),
         labelled=torch.from_numpy(np.concatenate(labelled)).to(device),
         share=share,

@@ -14,11 +14,14 @@ OFFICIAL_WELL = ((0.3457, 0.3460, 0.3463), (0.1477, 0.1482, 0.1483))
 """Those that the official code takes out of well-lit images; out of low-light images it takes none."""
 
 
-def network_input(images: Tensor, light: Role, how: InputConfig, gains: Tensor | None = None) -> Tensor:
+def network_input(
+    images: Tensor, light: Role, how: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
     """Images of one lighting as the network expects them, on any device; float (N, 3, H, W), channels last in memory.
 
     images: (N, 3, H, W), uint8, or float of 0..1. gains: (N, 3), factors of each image's channels, drawn as an
-    augmentation. What is done to a channel of an image is one factor and one offset, so each pixel is touched once.
+    augmentation. out: where to put the result, float32 (N, 3, H, W), channels last; else it is new. What is done to a
+    channel of an image is one factor and one offset, so each pixel is touched once.
     """
     peak = 255 if images.dtype == torch.uint8 else 1
     images = images.float() if peak == 255 else images
@@ -28,9 +31,9 @@ def network_input(images: Tensor, light: Role, how: InputConfig, gains: Tensor |
     if gains is not None:
         factor = factor * gains
     if how.normalisation == "official" and light == "low":
-        return _scaled(images, factor, images.new_zeros(3))
+        return _scaled(images, factor, images.new_zeros(3), out)
     mean, deviation = (images.new_tensor(v) for v in (IMAGENET if how.normalisation == "equal" else OFFICIAL_WELL))
-    return _scaled(images, factor / deviation, -mean / deviation)
+    return _scaled(images, factor / deviation, -mean / deviation, out)
 
 
 def brightening(images: Tensor, mean: float, peak: float) -> Tensor:
@@ -47,12 +50,15 @@ def brightened(images: Tensor, mean: float) -> Tensor:
     return images * brightening(images, mean, 1)[:, :, None, None]
 
 
-def _scaled(images: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+def _scaled(images: Tensor, factor: Tensor, offset: Tensor, out: Tensor | None) -> Tensor:
     """Images times factor, (N, 3), plus offset, (3,).
 
     Row by row of channels-last pixels: on the CPU several times faster than channel by channel.
     """
     n, channels, height, width = images.shape
     rows = images.permute(0, 2, 3, 1).reshape(n, height, width * channels)
-    scaled = torch.addcmul(offset.repeat(width), rows, factor.repeat(1, width)[:, None])
-    return scaled.view(n, height, width, channels).permute(0, 3, 1, 2)
+    if out is None:
+        out = torch.empty_like(images, memory_format=torch.channels_last)
+    target = out.permute(0, 2, 3, 1).view(n, height, width * channels)
+    torch.addcmul(offset.repeat(width), rows, factor.repeat(1, width)[:, None], out=target)
+    return out
