@@ -83,7 +83,12 @@ def annotate_command(
         rows, facts = _from_networks(workspace, (network, detector, second), weights, scene, name, alignment)
     lines = [f"  {row['take']:<24} {row['labelled']}/{row['pairs']} pairs, {row['people']} people" for row in rows]
     if not files:
-        lines.append("look at them with `exlcap review`, the least certain first")
+        found = any(row["people"] for row in rows)
+        lines.append(
+            "look at them with `exlcap review`, the least certain first"
+            if found
+            else "nobody was found: look whether the bright frames show people, try another network, or label by hand"
+        )
     result("\n".join([f"labelled {len(rows)} takes through {name}:", *lines]), {"takes": rows, **facts}, as_json)
 
 

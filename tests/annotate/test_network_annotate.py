@@ -15,14 +15,16 @@ from click.testing import CliRunner
 from exlcap.alignment import make_alignment, write_alignment
 from exlcap.annotate import automatic
 from exlcap.annotate.commands import annotate_command
+from exlcap.annotate.hand import iou
 from exlcap.annotate.tracks import NEW, with_ids
 from exlcap.errors import ExlcapError
 from exlcap.files import sha256_file
 from exlcap.labels import PairLabels, Person, read_coco, read_labels, write_labels
 from exlcap.rig import ROLES, WHITE_DN
+from exlcap.simulate.optics import true_alignment
 from exlcap.take import CameraInfo, Pair, TakeHeader, TakeWriter
 from tests.annotate import made_networks as made
-from tests.conftest import steps_of
+from tests.conftest import make_take, make_workspace, steps_of
 
 SIZE = (320, 200)
 SHIFT = np.array([[1, 0, 5.0], [0, 1, -3.0], [0, 0, 1]])
@@ -279,3 +281,36 @@ def test_an_id_is_never_twice_in_a_frame():
     named = ids_of(frames)
     assert all(len(set(ids)) == len(ids) for ids in named)
     assert named[0][0] == named[1][1] == "anna"
+
+
+@pytest.mark.slow
+def test_a_lab_of_photographs_is_labelled_by_real_networks(shared_data, tmp_path):
+    photos, labels = shared_data / "crowd" / "images", shared_data / "crowd" / "annotations.json"
+    shown = f'people = [2, 3]\nphotos = "{photos.as_posix()}"\nlabels = "{labels.as_posix()}"'
+    full = {"width = 320": "width = 960", "height = 200": "height = 600", "people = [2, 3]": shown}
+    lab = make_workspace(tmp_path / "lab", full)
+    for scene in ("one", "three"):
+        make_take(lab, scene, (1, 4), 1)
+    write_alignment(lab.alignments / "align-001.json", true_alignment(lab.rig))
+    annotate(lab, "--network", Path(__file__).parent / "cards" / "movenet.toml")
+    truth = true_alignment(lab.rig)
+    right, low_off = [], []
+    for scene in ("one", "three"):
+        made_labels = read_labels(lab.labels(scene, 1)).pairs
+        for image in read_coco(lab.simulated / scene / "take-001.json"):
+            pair = made_labels[image.file_name.removesuffix(".png")]
+            for true in image.people:
+                found = max(pair.well, key=lambda p: iou(p.box, true.box), default=None)
+                if found is None or iou(found.box, true.box) < 0.5:
+                    continue
+                both = true.labelled & (found.keypoints[:, 2] == 2)
+                off = np.linalg.norm(found.keypoints[both, :2] - true.keypoints[both, :2], axis=1)
+                right += (off <= 0.1 * max(true.box[2:])).tolist()
+            for carried in pair.low:
+                (source,) = [p for p in pair.well if p.id == carried.id]
+                there = carried.labelled
+                place = truth.map_well_to_low(source.keypoints[there, :2])
+                low_off += np.linalg.norm(carried.keypoints[there, :2] - place, axis=1).tolist()
+    assert len(right) >= 20
+    assert np.mean(right) >= 0.8
+    assert max(low_off) < 0.01
