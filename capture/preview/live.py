@@ -6,7 +6,6 @@ It runs the loop of `exlcap shoot`, so what is seen is what would be recorded, a
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,14 +56,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Shooting:
-    """How far a take is. began: on the monotonic clock, when its first pair came."""
+    """How far a take is."""
 
     what: str
     total: int
     done: int = 0
     k: int = 0
     tally: Tally = field(default_factory=Tally)
-    began: float | None = None
 
 
 @dataclass(frozen=True)
@@ -279,8 +277,7 @@ class LiveRig:
         self._seen(shot)
         shooting = self.status.shooting
         if shooting is not None:
-            began = shooting.began or time.monotonic()
-            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, tally=tally, began=began)
+            now = replace(shooting, done=shooting.done + 1, k=shot.step.k, tally=tally)
             self.status = replace(self.status, shooting=now)
 
 

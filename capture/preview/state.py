@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 from exlcap.capture.preview.live import LiveRig
 from exlcap.capture.preview.look import Looker, Seen
 from exlcap.capture.schedule import FRAME_HEAD_BYTES, SPARE_BYTES, check_limits, frame_bytes, steps_for_scene
 from exlcap.errors import ExlcapError
-from exlcap.rig import ROLES, WHITE_DN, Setting
+from exlcap.rig import ROLES, Setting
 
 
 def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
         "ended": _ended(live),
         "alignment": None if aligned is None else aligned[0],
         "drift": _drift(looker, None if aligned is None else aligned[0]),
-        "pair": None if seen is None else _pair(live, seen),
+        "pair": None if seen is None else _pair(seen),
         **_scene(live),
     }
 
@@ -50,14 +49,12 @@ def _shooting(live: LiveRig) -> dict[str, Any] | None:
     shooting = live.status.shooting
     if shooting is None:
         return None
-    seconds = time.monotonic() - shooting.began if shooting.began is not None else 0.0
     return {
         "what": shooting.what,
         "total": shooting.total,
         "done": shooting.done,
         "k": shooting.k,
         "waiting": shooting.tally.waiting,
-        "rate_hz": round((shooting.done - 1) / seconds, 1) if seconds > 0 and shooting.done > 1 else 0.0,
     }
 
 
@@ -76,7 +73,7 @@ def _ended(live: LiveRig) -> dict[str, Any] | None:
     }
 
 
-def _pair(live: LiveRig, seen: Seen) -> dict[str, Any]:
+def _pair(seen: Seen) -> dict[str, Any]:
     """The numbers of the pair whose pictures go along."""
     shot = seen.newest.shot
     cameras: dict[str, dict[str, Any]] = {}
@@ -89,10 +86,9 @@ def _pair(live: LiveRig, seen: Seen) -> dict[str, Any]:
             "proved": grab.chunk is not None,
             "temperature_c": grab.temperature_c,
             "focus_of_peak": None if focus is None else round(focus, 4),
-            "dark_dn": live.workspace.rig.dark_level_dn(role),
             **measured.data(),
         }
-    return {"number": seen.number, "k": shot.step.k, "white_dn": WHITE_DN, "pictures": list(seen.pictures), **cameras}
+    return {"number": seen.number, "k": shot.step.k, **cameras}
 
 
 def _scene(live: LiveRig) -> dict[str, Any]:

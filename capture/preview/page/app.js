@@ -5,6 +5,7 @@ import { drawHistogram, drawView } from "/draw.js";
 const TOKEN = document.querySelector("meta[name=exlcap-page]").content;
 const HEADERS = { "x-exlcap-page": TOKEN };
 const ROLES = ["well", "low"];
+const NAMES = { well: "bright", low: "dark" };
 const SETTLE_MS = 250; // while somebody taps + again and again
 const PHASES = { opening: "opening", live: "live", recording: "recording", trouble: "trouble" };
 const $$ = (selector) => document.querySelector(selector);
@@ -104,7 +105,7 @@ function showMeter(role, pair) {
     where.textContent = text;
     where.classList.toggle("alarm", alarm);
   };
-  drawHistogram(meter.querySelector(".histogram"), camera, pair.white_dn);
+  drawHistogram(meter.querySelector(".histogram"), camera, last.both ? NAMES[role] : "");
   set("mean", `${camera.mean_dn.toFixed(1)} DN`);
   set("white", percent(camera.white_share), camera.white_share > 0.001);
   set("zero", percent(camera.zero_share), camera.zero_share > 0.001);
@@ -178,8 +179,8 @@ function showControls() {
   $$("#group-shoot .idle").hidden = recording;
   $$("#group-shoot .busy").hidden = !recording;
   if (recording && state.shooting) {
-    const { what, total, done, k, rate_hz, waiting } = state.shooting;
-    $("progress-text").textContent = done ? `${what}  k = ${k}  ${done}/${total} pairs  ${rate_hz.toFixed(1)}/s${waiting ? `  ${waiting} wait for the disk` : ""}` : `${what}: cameras are being set`;
+    const { what, total, done, k, waiting } = state.shooting;
+    $("progress-text").textContent = done ? `${what}  k = ${k}  ${done}/${total} pairs${waiting > 1 ? `  ${waiting} wait for the disk` : ""}` : `${what}: cameras are being set`;
     $("progress").style.width = `${total ? (100 * done) / total : 0}%`;
   }
 }

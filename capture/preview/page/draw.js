@@ -63,8 +63,8 @@ function drawGrid(pen, width, height) {
   pen.stroke();
 }
 
-/** 12 bits as 12 stops of light, counts on a logarithmic scale. camera: the numbers of one camera. */
-export function drawHistogram(canvas, camera, white) {
+/** 12 bits as 12 stops of light, counts on a logarithmic scale. camera: the numbers of one camera. name: may be empty. */
+export function drawHistogram(canvas, camera, name) {
   const pen = fitted(canvas);
   const foot = 16, width = canvas.clientWidth, height = canvas.clientHeight - foot;
   const bins = camera.histogram[0].length;
@@ -108,6 +108,10 @@ export function drawHistogram(canvas, camera, white) {
   });
   pen.globalCompositeOperation = "source-over";
   pen.globalAlpha = 1;
+  pen.textAlign = "left";
+  pen.textBaseline = "top";
+  pen.fillStyle = WORD;
+  pen.fillText(name, 6, 4);
   if (camera.white_share > 0) {
     pen.fillStyle = ALARM;
     pen.fillRect(width - 3, 0, 3, height);
