@@ -103,6 +103,7 @@ def _fields(item: Item) -> Document:
         "split": lighting_split(step.well.gain_db),
         "alignment_residual_px": residual.held_out_median_px if residual else None,
         "lowest_score": lowest_score(people),
+        "widest_spread_px": widest_spread_px(people),
         "people": len(people),
         "review": decision(item.labels.well),
     }
@@ -148,9 +149,18 @@ def shown(people: Sequence[Person]) -> list[Person]:
 
 
 def lowest_score(people: Sequence[Person]) -> float:
-    """Lowest score of a labelled joint; hand labels count as 1."""
-    scores = [float(p.scores[p.labelled].min(initial=1.0)) for p in people if p.scores is not None]
-    return min(scores, default=1.0)
+    """Lowest score of a labelled joint of those nobody has decided on, else of all; hand labels count as 1.
+
+    Scores already tell how far the opinions of networks lie apart.
+    """
+    asked = [p for p in people if p.review == "undecided"] or people
+    return min((float(p.scores[p.labelled].min(initial=1)) for p in asked if p.scores is not None), default=1.0)
+
+
+def widest_spread_px(people: Sequence[Person]) -> float | None:
+    """How far the opinions of networks lie apart on the joint where they do most; None for hand labels."""
+    spreads = [float(p.spread_px[p.labelled].max(initial=0)) for p in people if p.spread_px is not None]
+    return max(spreads, default=None)
 
 
 def _keypoint(number: int, person: Person, crop: Crop) -> Document:

@@ -18,7 +18,7 @@ FORMAT = 2
 DECISIONS: tuple[Decision, ...] = ("undecided", "accepted", "rejected")
 TEXTS = ("pair_id", "scene", "split", "review", "imported", "key")
 WHOLE_NUMBERS = ("take", "k", "people")
-NUMBERS = ("exposure_us", "well_gain_db", "low_gain_db", "alignment_residual_px", "lowest_score")
+NUMBERS = ("exposure_us", "well_gain_db", "low_gain_db", "alignment_residual_px", "lowest_score", "widest_spread_px")
 SPLITS = ("LL-N", "LL-H", "LL-E")
 FORMER = ("lighting",)
 """Fields of earlier formats that are gone."""

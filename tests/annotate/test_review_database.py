@@ -1,12 +1,16 @@
 """The reviewer with a real database: import and pull, kill -9, somebody else's FiftyOne, a clean stop."""
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,14 +77,53 @@ def test_import_edit_pull_and_import_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_kill_9_loses_no_edit_and_leaves_no_database_behind(tmp_path):
+def test_samples_are_stored_as_fiftyone_itself_stores_them(tmp_path):
+    workspace = labelled_workspace(tmp_path / "lab")
+    command = [sys.executable, "-m", "tests.annotate.fiftyones_own", str(workspace.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_app_shows_nothing_to_who_lacks_the_key(tmp_path):
+    workspace = labelled_workspace(tmp_path / "lab", divisors=(1,))
+    with Reviewer(workspace, tmp_path / "home") as reviewer:
+        root = re.match(r"http://[^/]+", reviewer.url)[0]
+        secret = f"{root}/media?filepath={workspace.root / 'rig.toml'}"
+        assert status(secret) == status(f"{secret}&key=guess") == status(reviewer.url.split("?")[0]) == 403
+        name = f"exlcap-review-{root.rsplit(':')[-1]}"
+        assert status(secret, {"Cookie": f"{name}=guess"}) == 403
+        assert status(secret, {"Cookie": f"{name}={reviewer.key}"}) == 200
+        assert not re.search(reviewer.key, everybodys_view())
+
+
+def status(url, headers=None):
+    """HTTP status of a request by somebody on this machine."""
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=30).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def everybodys_view():
+    """Command lines of all processes, which every user can read."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_text(errors="replace"))
+    return "\n".join(lines)
+
+
+@pytest.mark.slow
+def test_kill_9_loses_no_edit_and_leaves_nothing_running(tmp_path):
     workspace = labelled_workspace(tmp_path / "lab")
     with Reviewer(workspace, tmp_path / "home") as reviewer:
         tick_missing(reviewer)
         reviewer.stop(signal.SIGKILL)
+        port = int(re.search(r":(\d+)/", reviewer.url)[1])
         deadline = time.monotonic() + 30
-        while answers(reviewer.database):
-            assert time.monotonic() < deadline, "its mongod still runs"
+        while answers(reviewer.database) or port in {port for _, port in listeners()}:
+            assert time.monotonic() < deadline, "its mongod or its App still runs"
             time.sleep(0.1)
     assert len(pull(workspace)["changes"]) == 1
     assert not labels_of(workspace)[PAIR].well[0].labelled[WRIST]

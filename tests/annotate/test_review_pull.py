@@ -10,7 +10,7 @@ from exlcap.annotate.carry import carry
 from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
 from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
 from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
-from exlcap.annotate.review.samples import Imported, shown
+from exlcap.annotate.review.samples import Imported, lowest_score, shown, widest_spread_px
 from exlcap.dataset import build
 from exlcap.dataset.images import encoded, linear_image
 from exlcap.dataset.manifest import Parameters
@@ -38,7 +38,9 @@ def person(name, **facts):
 
 def imported(people, alignment):
     return Imported(
-        decision(people), dict.fromkeys(SLICES, decision(people)), {p.id: to_proxy(p, alignment.crop) for p in shown(people)}
+        decision(people),
+        dict.fromkeys(SLICES, decision(people)),
+        {p.id: to_proxy(p, alignment.crop) for p in shown(people)},
     )
 
 
@@ -217,6 +219,21 @@ def test_a_label_file_that_is_gone_is_reported(tmp_path, alignment):
     workspace = make_workspace(tmp_path / "lab")
     report = pull_into_labels(workspace, [reviewed(imported([person("a")], alignment))])
     assert "is gone" in report.problems[0]
+
+
+def test_the_least_certain_joint_of_those_not_decided_counts():
+    scores, spread = np.full(14, 0.9), np.full(14, 2.0)
+    scores[WRIST], spread[WRIST] = 0.3, 7.0
+    unsure = person("a", scores=scores, spread_px=spread)
+    sure = person("b", scores=np.full(14, 0.8))
+    unlabelled = unsure.keypoints * (np.arange(14) != WRIST)[:, None]
+    assert lowest_score([unsure, sure]) == 0.3
+    assert lowest_score([replace(unsure, review="accepted"), sure]) == 0.8
+    assert lowest_score([replace(unsure, keypoints=unlabelled), sure]) == 0.8
+    assert lowest_score([person("hand")]) == lowest_score([]) == 1
+    assert widest_spread_px([unsure, sure]) == 7
+    assert widest_spread_px([replace(unsure, keypoints=unlabelled)]) == 2
+    assert widest_spread_px([sure]) is None
 
 
 def test_pictures_show_what_the_data_set_will_hold(tmp_path):
