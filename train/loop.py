@@ -88,6 +88,8 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
         where.wait()
     if resumed:
         restore(state, load_checkpoint(folder / "last.pt"))
+    if state.done:
+        return state
     network = ready(state.model, config, where)
     steps = batches_per_epoch(len(data.train), config.optim.batch)
     check_shares(len(data.train) // steps, where)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from exlcap.joints import FLIP_INDICES
-from exlcap.train.batches import PairCrop, epoch_batches, train_batch
+from exlcap.train.augment import Change, change_matrix
+from exlcap.train.batches import Batch, PairCrop, epoch_batches, prefetched, sampled, train_batch, warped
 from exlcap.train.config import Config
 from exlcap.train.prepare import new_config, read_data
 
@@ -93,3 +96,59 @@ def test_joints_that_are_not_labelled_are_masked(pairs: Sequence[PairCrop], conf
     batch = train_batch([(0, pairs[0])], unchanged(config), epoch=0)
     assert batch.labelled[0].tolist() == [i != 3 for i in range(14)]
     assert batch.labelled[1].all()
+
+
+def test_on_a_gpu_crops_are_warped_as_by_opencv(pairs: Sequence[PairCrop], config: Config) -> None:
+    """`sampled` is what runs there; it runs anywhere. OpenCV rounds places to 1/32 px and results to whole levels."""
+    crops = [pair.well for pair in pairs] + [pair.low for pair in pairs]
+    rng = np.random.default_rng(0)
+    changes = [Change(rotation_deg=r, scale=s) for r, s in rng.uniform((-180, 0.5), (180, 1.5), (len(crops), 2))]
+    to_input = np.stack([change_matrix(c, config.size) @ crop.plain for c, crop in zip(changes, crops, strict=True)])
+    by_opencv = warped(crops, to_input, config.size, torch.device("cpu")).float()
+    to_pixels = torch.from_numpy(to_input @ np.linalg.inv(np.stack([crop.to_pixels for crop in crops])))
+    pixels = torch.from_numpy(np.stack([crop.pixels for crop in crops]))
+    found = 255 * sampled(pixels, torch.tensor([crop.border for crop in crops]), to_pixels, config.size)
+    difference = (found - by_opencv).abs()
+    assert difference.mean() < 1 and difference.quantile(0.99) < 6
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order(pairs: Sequence[PairCrop], config: Config) -> None:
+    ahead, plain = (list(run(epoch_batches(pairs, config, 0))) for run in (prefetched, iter))
+    assert [batch.people for batch in ahead] == [batch.people for batch in plain] and len(ahead) > 1
+    assert all(torch.equal(a.images, b.images) for a, b in zip(ahead, plain, strict=True))
+
+
+def test_an_error_while_making_batches_ahead_is_raised_where_they_are_used(
+    pairs: Sequence[PairCrop], config: Config
+) -> None:
+    def failing() -> Iterator[Batch]:
+        yield train_batch([(0, pairs[0])], config, 0)
+        raise OSError("disk gone")
+
+    batches = prefetched(failing())
+    next(batches)
+    with pytest.raises(OSError, match="disk gone"):
+        next(batches)
+
+
+def test_batches_that_nobody_wants_any_more_are_no_longer_made(pairs: Sequence[PairCrop], config: Config) -> None:
+    made = 0
+
+    def endless() -> Iterator[Batch]:
+        nonlocal made
+        while True:
+            made += 1
+            yield train_batch([(0, pairs[0])], config, 0)
+
+    batches = prefetched(endless())
+    next(batches)
+    batches.close()
+    after = made
+    assert after <= 5 and not [thread for thread in threading.enumerate() if thread.name == "batches"]
+
+
+def test_an_epoch_goes_on_where_it_was_left(pairs: Sequence[PairCrop], config: Config) -> None:
+    whole = list(epoch_batches(pairs, config, 1))
+    rest = list(epoch_batches(pairs, config, 1, skip=1))
+    assert [batch.people for batch in rest] == [batch.people for batch in whole[1:]]
+    assert torch.equal(rest[0].images, whole[1].images)

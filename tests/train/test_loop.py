@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ import torch
 
 from exlcap.errors import ExlcapError
 from exlcap.train import loop
-from exlcap.train.batches import batches_per_epoch, epoch_batches
+from exlcap.train.batches import Batch, batches_per_epoch, epoch_batches
 from exlcap.train.config import Config
 from exlcap.train.distributed import World
-from exlcap.train.journal import Journal
+from exlcap.train.heatmaps import to_input
+from exlcap.train.journal import Journal, Pace
 from exlcap.train.loop import State, TrainData, train
+from exlcap.train.postmortem import picture
 from exlcap.train.prepare import new_config, new_run, read_data
-from exlcap.train.runs import load_checkpoint, read_log
+from exlcap.train.runs import load_checkpoint, read_log, save_checkpoint
 
 
 @pytest.fixture
@@ -70,6 +73,7 @@ KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
 from exlcap.train import loop
+from exlcap.train.postmortem import picture
 from exlcap.train.prepare import new_config, new_run
 torch.set_num_threads(1)
 root, config_file, at_batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -206,11 +210,101 @@ def test_without_a_validation_split_the_last_weights_are_the_best(
     assert_same(best["model"], last["average"])
 
 
-def test_a_loss_that_is_not_a_number_stops_with_epoch_and_batch(
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_batch(tmp_path: Path, config: Config, data: TrainData) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ExlcapError, match=r"not a number in epoch \d+, batch \d+") as error:
+        run_in(folder, optim(config, lr=1e30, warmup=0.0), data)
+    assert str(folder / "nan-batch.pt") in error.value.message and str(folder / "nan-batch.png") in error.value.hint
+    kept = torch.load(folder / "nan-batch.pt", weights_only=True)
+    assert not math.isfinite(kept["losses"]["loss"])
+    assert len(kept["images"]) == 2 * kept["n_low"] == 2 * len(kept["people"])
+    names = [f"{pair.low.figure.pair_id} {pair.low.figure.person_id}" for pair in data.train]
+    chosen = data.train[names.index(kept["people"][0])]
+    assert chosen.low.figure.keypoints[:, 2].astype(bool).tolist() == kept["labelled"][0].tolist()
+    assert (folder / "nan-batch.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_batch_with_broken_pixels_is_pictured_with_them(data: TrainData, config: Config) -> None:
+    batch = next(epoch_batches(data.train, config, 0))
+    batch.images[0, :, 3, 4] = float("nan")
+    drawn = picture(batch)
+    height, width = config.size
+    assert drawn.shape == (height, len(batch.images) * width, 3)
+    assert drawn[3, 4].tolist() == [255, 0, 255]
+    x, y = to_input(batch.joints[1, batch.labelled[1]][0]).round().int().tolist()
+    assert drawn[y, width + x].tolist() == [0, 255, 0]
+
+
+def test_tensorboard_holds_losses_speed_and_ap_and_no_point_twice_after_a_resume(
     tmp_path: Path, config: Config, data: TrainData
 ) -> None:
-    with pytest.raises(ExlcapError, match=r"not a number in epoch \d+, batch \d+"):
-        run_in(tmp_path / "run", optim(config, lr=1e30), data)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "run"
+    run_in(folder, optim(config, epochs=1), data)
+    saved = load_checkpoint(folder / "last.pt")
+    save_checkpoint(folder / "last.pt", {**saved, "done": False})
+    run_in(folder, optim(config, epochs=2), data)
+    points = EventAccumulator(str(folder / "tensorboard"))
+    points.Reload()
+    steps = batches_per_epoch(len(data.train), config.optim.batch)
+    assert {"loss", "loss_low", "loss_well", "loss_lupi", "lr", "images_per_s", "data_wait", "val_ap"} <= set(
+        points.Tags()["scalars"]
+    )
+    assert [event.step for event in points.Scalars("val_ap")] == [steps - 1, 2 * steps - 1]
+
+
+def test_pictures_of_predictions_are_drawn_every_few_epochs_and_at_the_end(
+    tmp_path: Path, config: Config, data: TrainData
+) -> None:
+    run_in(tmp_path / "run", optim(config, epochs=3, pictures_every=2, validate_every=3), data)
+    assert sorted(path.name for path in (tmp_path / "run" / "samples").iterdir()) == [
+        "epoch-0002.png",
+        "epoch-0003.png",
+    ]
+    assert [row.val_ap is not None for row in read_log(tmp_path / "run" / "log.csv")] == [False, True, True]
+
+
+def test_log_tells_speed_and_the_share_of_waiting(tmp_path: Path, config: Config, data: TrainData) -> None:
+    run_in(tmp_path / "run", optim(config, epochs=1), data)
+    (row,) = read_log(tmp_path / "run" / "log.csv")
+    assert row.images_per_s > 0 and 0 <= row.data_wait <= 1
+
+
+def test_waiting_is_the_part_of_the_time_without_a_batch(data: TrainData, config: Config) -> None:
+    (batch, *_) = epoch_batches(data.train, config, 0)
+
+    def slow() -> Iterator[Batch]:
+        time.sleep(0.15)
+        yield batch
+
+    pace = Pace(processes=2)
+    for _ in pace.of(slow()):
+        time.sleep(0.05)
+        assert 0.3 < pace.waiting < 0.9 and pace.images_per_s < 2 * len(batch.images) / 0.2
+
+
+def test_bf16_trains_with_weights_in_full_precision(tmp_path: Path, config: Config, data: TrainData) -> None:
+    half = run_in(tmp_path / "half", optim(machine(config, precision="bf16"), epochs=1), data)
+    full = run_in(tmp_path / "full", optim(config, epochs=1), data)
+    assert {value.dtype for value in half.model.parameters()} == {torch.float32}
+    rows = [read_log(tmp_path / name / "log.csv")[0] for name in ("half", "full")]
+    assert rows[0].loss != rows[1].loss and rows[0].loss == pytest.approx(rows[1].loss, rel=0.05)
+    assert not torch.equal(half.model.backbone.conv1.weight, full.model.backbone.conv1.weight)
+
+
+def test_fp16_on_a_machine_without_gpu_is_refused(config: Config) -> None:
+    with pytest.raises(ExlcapError, match="fp16 needs a GPU"):
+        loop.new_state(machine(config, precision="fp16"), torch.device("cpu"), resumed=False)
+
+
+def test_gradients_are_cut_to_the_norm_that_is_set(config: Config, data: TrainData) -> None:
+    state = loop.new_state(config, torch.device("cpu"), resumed=False)
+    state.model.train()
+    losses = loop.batch_losses(state.model, next(epoch_batches(data.train, config, 0)), config)
+    loop.descend(state, losses.total, lr=1e-3, clip_norm=0.01)
+    norm = torch.stack([p.grad.square().sum() for p in state.model.parameters() if p.grad is not None]).sum().sqrt()
+    assert float(norm) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_finished_run_stays_as_it_is(tmp_path: Path, config: Config, data: TrainData) -> None:
