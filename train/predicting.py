@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from exlcap import __version__
+from exlcap.console import say
 from exlcap.drawing import draw_people
 from exlcap.errors import ExlcapError
 from exlcap.files import write_atomic, write_json
@@ -41,12 +42,19 @@ def predict_photos(
 ) -> list[dict[str, Any]]:
     """Joints of everybody in the pictures: written to `folder` as results.json, pictures/ and about.json, and returned.
 
-    `step` is called once a picture. Raises ExlcapError naming the picture that cannot be read.
+    A picture that cannot be read is told and left out. `step` is called once a picture. Raises ExlcapError when no
+    picture can be read.
     """
     results: list[dict[str, Any]] = []
+    unread = 0
     sure = full_score(trained.config.loss)
     for photo in photos:
-        picture = read_photo(photo.path, turned=photo.boxes is None)
+        try:
+            picture = read_photo(photo.path, turned=photo.boxes is None)
+        except ExlcapError as problem:
+            unread += 1
+            say(f"left out: {problem.message}")
+            continue
         height, width = picture.shape[:2]
         boxes = photo.boxes or (((0.0, 0.0, float(width), float(height)), 1.0),)
         figures = [_figure(photo, light, number, box) for number, (box, _) in enumerate(boxes)]
@@ -56,10 +64,12 @@ def predict_photos(
         results += [_result(photo, found, i, box, score) for i, (box, score) in enumerate(boxes)]
         _write_picture(folder / "pictures" / _safe(photo.name), picture, light, found)
         step(photo.name)
+    if unread == len(photos):
+        raise ExlcapError("none of the pictures can be read", "networks of exlcap read pictures of 8-bit sRGB")
     write_json(folder / "results.json", results)
     config = trained.config
     about = {"format": 1, "exlcap": __version__, "method": config.method, "data": config.data, "epoch": trained.epoch,
-             "light": light, "flip": flip, "pictures": len(photos), "people": len(results)}  # fmt: skip
+             "light": light, "flip": flip, "pictures": len(photos) - unread, "people": len(results)}  # fmt: skip
     write_json(folder / "about.json", about)
     return results
 

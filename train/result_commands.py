@@ -135,7 +135,7 @@ def predict_command(
     \b
     Example:
       exlcap predict --run first --light well photo.jpg
-      exlcap predict --run first --light low --coco test_LL-A.json datasets/night/images
+      exlcap predict --run first --light low --coco datasets/night/annotations/test_LL-A.json datasets/night/images/low
       exlcap predict --run first --light low --detections boxes.json dark-photos
     """
     share_cores()
@@ -155,5 +155,6 @@ def predict_command(
     role: Role = "low" if light == "low" else "well"
     with progress("predict", len(photos)) as step:
         results = predict_photos(trained, photos, role, "mirror" if flip else "none", folder, step)
-    text = f"{len(results)} people in {len(photos)} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
-    result(text, {"folder": str(folder), "pictures": len(photos), "people": len(results)}, as_json)
+    looked = len({person["image_id"] for person in results})
+    text = f"{len(results)} people in {looked} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
+    result(text, {"folder": str(folder), "pictures": looked, "people": len(results)}, as_json)

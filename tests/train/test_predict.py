@@ -166,6 +166,16 @@ def test_without_boxes_a_picture_is_one_person_and_every_run_gets_a_new_folder(
         assert (folder / "pictures" / "a.jpg.png").exists()
 
 
+def test_a_damaged_picture_is_told_and_left_out(lab: Path, predict: Run, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"\x89PNG")
+    code, out, err = predict("--light", "well", tmp_path / "in")
+    assert code == 0 and "1 people in 1 pictures" in out and "left out" in err and "b.png" in err
+    code, _, err = predict("--light", "well", tmp_path / "in" / "b.png")
+    assert code == 2 and "none of the pictures can be read" in err
+    assert not (lab / "runs" / "first" / "predict-002").exists()
+
+
 def test_a_folder_with_something_in_it_is_not_written_to(predict: Run, tmp_path: Path) -> None:
     photo = write(tmp_path / "out" / "a.png")
     code, _, err = predict("--light", "well", "--out", tmp_path / "out", photo)
