@@ -94,12 +94,12 @@ class Journal:
 
     def epoch(
         self, epoch: int, seconds: float, losses: Mapping[str, float], lr: float, pace: Pace,
-        judged: Mapping[Role, Judged], data: Path,
+        judged: Mapping[Role, Judged], data: Path, done: bool,
     ) -> float | None:  # fmt: skip
         """Tell of an epoch, the `epoch`-th from 1, and draw what is due.
 
         losses: means over people. judged: the validation split by lighting, if it was looked at. data: the data set.
-        Returns the mean of the lightings' AP, None where nothing was validated.
+        done: whether it is the last. Returns the mean of the lightings' AP, None where nothing was validated.
         """
         if not self._active:
             return None
@@ -124,15 +124,13 @@ class Journal:
         write_log(self._folder / "log.csv", self._rows)
         if val_ap is not None:
             self._ap = val_ap
-            self._points(
-                epoch * self._steps, {"val_ap": val_ap, **{f"val_ap_{light}": ap for light, ap in aps.items()}}
-            )
-        last = epoch >= self._config.optim.epochs
-        if aps or last:
+            by_light = {f"val_ap_{light}": ap for light, ap in aps.items()}
+            self._points(epoch * self._steps - 1, {"val_ap": val_ap, **by_light})
+        if aps or done:
             title = f"{self._folder.name}: {self._config.method} on {self._config.data}"
             plot_log(self._folder / "loss.png", self._rows, title)
         every = self._config.optim.pictures_every
-        if every and judged and (epoch % every == 0 or last):
+        if every and judged and (epoch % every == 0 or done):
             dark = [("val", judged["low"])] if "low" in judged else []
             write_gallery(
                 self._folder / "samples" / f"epoch-{epoch:04d}.png", data, self._config, dark, judged.get("well")

@@ -132,7 +132,7 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
             judged = validate(state.average, data, config) if where.first and validates(state, config) else {}
             now = saved = where.clock()
             state.done = state.done or (validates(state, config) and out_of_time(now - began, config.optim))
-            val_ap = journal.epoch(state.epoch, now - began, means, lr, pace, judged, data.folder)
+            val_ap = journal.epoch(state.epoch, now - began, means, lr, pace, judged, data.folder, state.done)
             if where.first and is_best(val_ap, state, bool(data.val)):
                 state.best_ap = val_ap
                 save_checkpoint(folder / "best.pt", weights(state, config, data.checksum))
