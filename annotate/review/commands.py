@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def review_command(ctx: click.Context, scene: str | None) -> None:
     """Review labels in FiftyOne and pull decisions back.
 
-    Opens the App on this machine only (127.0.0.1) at the least certain pair; stop it with Ctrl-C. Drag joints in the
-    tab Annotate of the bright image, tick missing or hidden ones, and accept or reject pairs. Everything is saved as
-    you go; `exlcap review pull` brings it to the labels, also while the App is open.
+    Serves the App to this machine only (127.0.0.1), to whom the printed address was told, and opens it at the least
+    certain pair; stop it with Ctrl-C. In the tab Annotate of the bright image click a person, then drag joints, tick
+    missing or hidden ones, or delete the person; the button with a + adds one. Accept or reject the open pair there
+    (`review`), or pairs selected in the grid with its buttons. Everything is saved as you go; `exlcap review pull`
+    brings it to the labels, also while the App is open.
 
     \b
     Example:
