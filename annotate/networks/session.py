@@ -55,6 +55,8 @@ def load_network(card: Card, given: Path | None = None, threads: int = 0, way_ou
     data, source = _weights(card, given, way_out or elsewhere([card]))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # threads that wait asleep: those of two networks, or of other programs, are otherwise in each other's way
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: its warnings are about graphs, which nobody here can change
     wanted = [
         p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in onnxruntime.get_available_providers()
