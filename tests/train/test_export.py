@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from exlcap.annotate.networks.card import read_card
 from exlcap.annotate.networks.decode import joints_in_crops
 from exlcap.annotate.networks.placing import crop_matrix
 from exlcap.annotate.networks.session import load_network
+from exlcap.cli import main
 from exlcap.errors import ExlcapError
 from exlcap.joints import JOINTS
 from exlcap.train import export as export_module
 from exlcap.train.augment import PLAIN
-from exlcap.train.config import LossConfig
+from exlcap.train.config import LossConfig, to_toml
 from exlcap.train.crops import crop_people, place
 from exlcap.train.export import compare, export, onnx_bytes
 from exlcap.train.fold import folded, of_lighting
@@ -32,6 +34,7 @@ from exlcap.train.model import build_model
 from exlcap.train.pairs import read_split
 from exlcap.train.predict import full_score, predict
 from exlcap.train.prepare import new_config
+from exlcap.train.runs import save_checkpoint
 from exlcap.train.trained import Trained
 
 TINY = {"depth": 18, "height": 64, "width": 64, "base_channels": 8, "head_channels": 8, "backbone_weights": "none"}
@@ -208,3 +211,29 @@ def test_full_score_is_the_height_of_a_map_that_is_exactly_as_taught() -> None:
 
 def loss_of(preset: str) -> LossConfig:
     return new_config(preset, None, {"data": "sticks"}).loss
+
+
+def test_the_command_writes_beside_the_run_and_says_how_far_apart_both_are(
+    tmp_path: Path, tiny: Trained, made_before: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rig.toml").touch()
+    saved = {"config": to_toml(tiny.config), "data_checksum": "", "epoch": 7, "model": tiny.model.state_dict()}
+    save_checkpoint(tmp_path / "runs" / "first" / "best.pt", saved)
+
+    def exported(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(["-C", str(tmp_path), "export", "--run", "first", "--light", "low", *arguments])
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    code, out, _ = exported()
+    assert code == 0 and "for low images" in out and "8 pictures of noise" in out and "differ by" in out
+    assert sorted(path.name for path in (tmp_path / "runs" / "first").iterdir()) == [
+        "best.pt", "first-low.onnx", "first-low.toml",
+    ]  # fmt: skip
+    code, _, err = exported()
+    assert code == 2 and "first-low.onnx exists already" in err and "--out" in err
+    code, _, err = exported("--out", str(tmp_path / "net.pb"))
+    assert code == 2 and "does not end in .onnx" in err
+    code, out, _ = exported("--out", str(tmp_path / "other.onnx"), "--json")
+    facts = json.loads(out)
+    assert code == 0 and facts["card"] == str(tmp_path / "other.toml") and not facts["real"]
