@@ -142,6 +142,7 @@ class _Stretch:
         self._key = pairing_key(session.sync, session.cameras)
         self._pairer = Pairer(self._key)
         self._read_back: dict[Role, Setting] = {}
+        self._came: list[Outcome] = []  # of the newest pulse, not yet recorded
         self._lost = False  # which frame is of which pulse
 
     def run(self) -> float:
@@ -171,20 +172,24 @@ class _Stretch:
         the cameras never wait for it.
         """
         pulse, due, period_s = 0, time.monotonic(), 1 / self._session.sync.pulse_hz
-        came: list[Outcome] = []
-        while self._wanted() and not self._lost:
-            now = time.monotonic()
-            if now < due:  # even an empty sleep costs half a millisecond
-                time.sleep(due - now)
-            due = max(due, now - period_s) + period_s
-            if not self._fire(pulse):
-                break
-            self._take_in(came)
-            came = self._frames_of(pulse)
-            pulse += 1
-            if time.monotonic() < due or self._work.missing == 1:  # time enough, or another pulse may not be needed
-                self._take_in(came)
-                came = []
+        try:
+            while self._wanted() and not self._lost:
+                now = time.monotonic()
+                if now < due:  # even an empty sleep costs half a millisecond
+                    time.sleep(due - now)
+                due = max(due, now - period_s) + period_s
+                if not self._fire(pulse):
+                    break
+                self._take_in_what_came()
+                self._came = self._frames_of(pulse)
+                pulse += 1
+                if time.monotonic() < due or self._work.missing == 1:  # time enough, or another may not be needed
+                    self._take_in_what_came()
+        finally:  # also when a camera was unplugged meanwhile
+            self._take_in_what_came()
+
+    def _take_in_what_came(self) -> None:
+        came, self._came = self._came, []
         self._take_in(came)
 
     def _fire(self, pulse: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exlcap.capture.camera import CameraLost
 from exlcap.capture.shoot import Session, StepWork, shoot_step
 from exlcap.capture.simulated_camera import Clock, Fault, FaultKind, Line, SimulatedCamera, true_pulse
 from exlcap.errors import ExlcapError
@@ -170,6 +171,24 @@ def faults(*kinds):
     return st.lists(fault, max_size=12)
 
 
+def work_without_pause(sync):
+    """A step of ten pairs, pulse upon pulse."""
+    setting = Setting(exposure_us=500.0, gain_db=3.0)
+    pace = Sync(mode=sync, pulse_hz=100.0, guard_frames=0).model_copy(update={"pulse_hz": 1e9})
+    return StepWork(Step(k=1, well=setting, low=setting), missing=10), pace
+
+
+@pytest.mark.parametrize("sync", ["software", "timer"])
+def test_no_pair_is_lost_that_was_fetched_before_a_camera_was_unplugged(sync):
+    """It waits to be recorded while the next pulse is exposed."""
+    well, low = cameras_for(sync, low=[Fault(4, "unplug")])
+    kept = Kept()
+    work, pace = work_without_pause(sync)
+    with pytest.raises(CameraLost):
+        shoot_step(Session({"well": well, "low": low}, pace, kept, None, lambda: False, lambda _: None), work)
+    assert [shot.index for shot in kept.shots] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("sync", "counts"), [("software", False), ("software", True), ("timer", True), ("external", True)]
 )
@@ -180,9 +199,7 @@ def test_any_pattern_of_faults_on_both_sides_gives_pairs_of_one_pulse_or_none(sy
     sides = [data.draw(faults(*(() if counts else ("noise", "counter reset"))), role) for role in ROLES]
     well, low = cameras_for(sync, *sides, counts=counts, first_count=data.draw(st.integers(0, 1)))
     cameras, kept = {"well": well, "low": low}, Kept()
-    setting = Setting(exposure_us=500.0, gain_db=3.0)
-    work = StepWork(Step(k=1, well=setting, low=setting), missing=10)
-    pace = Sync(mode=sync, pulse_hz=100.0, guard_frames=0).model_copy(update={"pulse_hz": 1e6})
+    work, pace = work_without_pause(sync)
     with suppress(ExlcapError):  # too many faults in a row
         shoot_step(Session(cameras, pace, kept, None, lambda: False, lambda _: None), work)
         assert len(kept.shots) == 10
