@@ -4,7 +4,9 @@ The commands themselves run, as a user would run them, on a workspace of made-up
 from the start of `exlcap review` until it prints the App's address, on an empty review database. Pull: the whole of
 `exlcap review pull` after edits in every tenth pair, a joint dragged and the pair accepted. Again: the second
 `exlcap review`, with nothing new. The pictures are there already; what they cost is measured beside it, on pairs of the
-camera's full size. The bars hold for 2,000 pairs on 2 cores; the default is smaller so that it ends in a minute.
+camera's full size. The bars hold for 2,000 pairs on 2 idle cores; the default is smaller so that it ends in a minute.
+Beside the seconds of the clock stand those of the processors, of the command and all it started: they tell what a busy
+machine makes of it.
 Not measured: the browser, slow disks, real frames.
 """
 
@@ -131,10 +133,13 @@ def fill(workspace: Workspace, count: int) -> None:
             path.touch()
 
 
-def timed_review(workspace: Workspace, edit: bool) -> float:
-    """Seconds from the start of `exlcap review` to the App's address; then edit every tenth pair, and stop it."""
+def timed_review(workspace: Workspace, edit: bool) -> tuple[float, float]:
+    """Start `exlcap review`, edit every tenth pair when asked, and stop it.
+
+    Returns seconds by the clock until it printed the App's address, and seconds of processors until it had ended.
+    """
     log = workspace.root / "review.log"
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), cpu_of_children()
     with log.open("w") as stream:
         process = subprocess.Popen([*EXLCAP, "-C", str(workspace.root), "review"], stdout=stream, stderr=stream)
     try:
@@ -148,7 +153,7 @@ def timed_review(workspace: Workspace, edit: bool) -> float:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-    return seconds
+    return seconds, cpu_of_children() - cpu
 
 
 def edit_pairs(folder: Path) -> None:
@@ -161,15 +166,20 @@ def edit_pairs(folder: Path) -> None:
     samples.update_many(mine, {"$set": {"review": "accepted"}})
 
 
-def timed_pull(workspace: Workspace) -> tuple[float, int]:
-    """Seconds of `exlcap review pull`, and how many people it changed."""
-    began = time.perf_counter()
+def cpu_of_children() -> float:
+    """Seconds of processor time of all processes that were started here and have ended, and of theirs; 0 on Windows."""
+    return os.times().children_user + os.times().children_system
+
+
+def timed_pull(workspace: Workspace) -> tuple[float, float, int]:
+    """Seconds of `exlcap review pull` by the clock and of processors, and how many people it changed."""
+    began, cpu = time.perf_counter(), cpu_of_children()
     command = [*EXLCAP, "-C", str(workspace.root), "review", "pull", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     told = json.loads(done.stdout)
     if told["problems"]:
         raise RuntimeError(f"the pull met problems: {told['problems'][:3]}")
-    return time.perf_counter() - began, len(told["changes"])
+    return time.perf_counter() - began, cpu_of_children() - cpu, len(told["changes"])
 
 
 def picture_seconds(workspace: Workspace, folder: Path) -> float:
@@ -197,15 +207,16 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     """All figures for `count` pairs, in a new workspace below `folder`."""
     workspace = make_workspace(folder / "lab")
     fill(workspace, count)
-    import_s = timed_review(workspace, edit=True)
-    pull_s, changed = timed_pull(workspace)
-    idle_pull_s, unchanged = timed_pull(workspace)
+    import_s, import_cpu_s = timed_review(workspace, edit=True)
+    pull_s, pull_cpu_s, changed = timed_pull(workspace)
+    idle_pull_s, _, unchanged = timed_pull(workspace)
     if not changed or unchanged:
         raise RuntimeError(f"the pulls changed {changed} and {unchanged} people")
-    again_s = timed_review(workspace, edit=False)
+    again_s, _ = timed_review(workspace, edit=False)
     picture_s = picture_seconds(workspace, folder / "pictures")
-    figures = {"import_s": import_s, "pull_s": pull_s, "pull_of_nothing_s": idle_pull_s, "review_again_s": again_s,
-               "pictures_s_per_pair": picture_s, "pictures_s_of_all": picture_s * count}  # fmt: skip
+    figures = {"import_s": import_s, "import_cpu_s": import_cpu_s, "pull_s": pull_s, "pull_cpu_s": pull_cpu_s,
+               "pull_of_nothing_s": idle_pull_s, "review_again_s": again_s, "pictures_s_per_pair": picture_s,
+               "pictures_s_of_all": picture_s * count}  # fmt: skip
     return {name: round(value, 3) for name, value in figures.items()} | {"people_changed": changed}
 
 

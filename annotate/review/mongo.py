@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -56,34 +57,33 @@ def database(folder: Path, share: bool) -> Iterator[str]:
         yield found
         return
     port = free_port()
-    with kept(_mongod(folder, port), folder / "mongod.out") as process:
-        try:
-            uri = _uri(folder, port)
+    # not in the workspace: its disk may not know whose a file is (exFAT), and mongod refuses a key others could read
+    with TemporaryDirectory(prefix="exlcap-review-") as private:
+        key = Path(private, "mongod.key")
+        key.write_text(secrets.token_hex(32))
+        key.chmod(0o600)
+        with kept(_mongod(folder, port, key), folder / "mongod.out") as process:
+            uri = _uri(key, port)
             _wait_until_ready(process, folder, uri)
-            write_json(folder / "mongod.json", {"port": port})
-            yield uri
-        finally:
-            for name in ("mongod.json", "mongod.key"):
-                (folder / name).unlink(missing_ok=True)
+            write_json(folder / "mongod.json", {"port": port, "key": str(key)})
+            try:
+                yield uri
+            finally:
+                (folder / "mongod.json").unlink(missing_ok=True)
 
 
-def _mongod(folder: Path, port: int) -> list[str | Path | int]:
-    """Command that starts the database, with a new key."""
+def _mongod(folder: Path, port: int, key: Path) -> list[str | Path | int]:
+    """Command that starts the database."""
     (folder / "db").mkdir(parents=True, exist_ok=True)
-    key = folder / "mongod.key"
-    key.unlink(missing_ok=True)
-    with os.fdopen(os.open(key, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
-        stream.write(secrets.token_hex(32))
     return [find_mongod(), "--dbpath", folder / "db", "--logpath", folder / "mongod.log", "--logappend",
             "--keyFile", key, "--bind_ip", ADDRESS,
             "--port", port, *([] if os.name == "nt" else ["--nounixsocket"])]  # fmt: skip
 
 
-def _uri(folder: Path, port: int) -> str:
+def _uri(key: Path, port: int) -> str:
     """Address of the mongod at `port` as the user whom its key file makes: with it no account needs to be stored."""
-    key = (folder / "mongod.key").read_text()
     # FiftyOne asks the database once more when Python ends, and would wait 30 s for one that has been stopped
-    return f"mongodb://__system:{key}@{ADDRESS}:{port}/?authSource=local&serverSelectionTimeoutMS=2000"
+    return f"mongodb://__system:{key.read_text()}@{ADDRESS}:{port}/?authSource=local&serverSelectionTimeoutMS=2000"
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, uri: str) -> None:
@@ -99,9 +99,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, uri: str) 
 
 def running(folder: Path) -> str | None:
     """Address of the mongod that serves `folder`/db now, None where none does."""
-    if not (folder / "mongod.json").exists() or not (folder / "mongod.key").exists():
+    if not (folder / "mongod.json").exists():
         return None
-    uri = _uri(folder, int(read_json(folder / "mongod.json", "database note")["port"]))
+    note = read_json(folder / "mongod.json", "database note")
+    if not Path(note.get("key", "gone")).is_file():  # left by a computer that was switched off, or an older exlcap
+        return None
+    uri = _uri(Path(note["key"]), int(note["port"]))
     return uri if _path_served(uri) == (folder / "db").resolve() else None
 
 

