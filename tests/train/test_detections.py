@@ -144,3 +144,14 @@ def test_a_person_who_was_not_detected_is_a_miss(splits: dict[str, Split]) -> No
 def test_without_any_detection_a_split_scores_0(splits: dict[str, Split]) -> None:
     found = score_people(splits["WL"], [], Predictions(np.zeros((0, 14, 2)), np.zeros((0, 14))), [])
     assert found is not None and (found.ap, found.ar) == (0, 0)
+
+
+def test_whoever_is_found_where_a_person_without_labelled_joints_is_does_not_count(splits: dict[str, Split]) -> None:
+    split = splits["WL"]
+    joints = np.stack([figure.keypoints[:, :2] for figure in split.figures])
+    unlabelled = next(a for a in split.coco["annotations"] if a["person_id"] == split.figures[0].person_id)
+    unlabelled["keypoints"] = [value * (i % 3 < 2) for i, value in enumerate(unlabelled["keypoints"])]
+    rest = Split(split.name, split.coco, split.figures[1:])
+    everybody = Predictions(joints, np.ones(joints.shape[:2]))
+    found = score_people(rest, split.figures, everybody, [1.0, *[0.5] * len(rest.figures)])
+    assert found is not None and (found.ap, found.people) == (100, len(rest.figures))
