@@ -125,10 +125,11 @@ def _check_space(workspace: Workspace, plan: Plan) -> None:
     pairs = [work.missing for work in plan.work()]
     shown = max((missing + rig.sync.guard_frames for missing in pairs), default=0) if rig.emulator else 0
     needed = pairs_bytes(rig, sum(pairs) + shown)
-    free = shutil.disk_usage(workspace.root).free
+    place = next(folder for folder in (plan.folder, *plan.folder.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
     if needed > free:
         raise ExlcapError(
-            f"the disk of {workspace.root} has {free / 1e9:.2f} GB free, this take needs {needed / 1e9:.2f} GB",
+            f"the disk of {place} has {free / 1e9:.2f} GB free, this take needs {needed / 1e9:.2f} GB",
             "free some space, or shoot fewer pairs with --pairs",
         )
 

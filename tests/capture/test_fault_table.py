@@ -57,6 +57,10 @@ Whatever happens, a pair is both frames of one pulse, and what `pairs.jsonl` lis
 gave no pair is fired again, so that a take with orphans ends with all its pairs, too. After an early end the command
 that finishes the take, `exlcap shoot --scene NAME --resume`, is printed with the message.
 
+A pair in flight is one that is not listed yet: being exposed, fetched or written. On a disk that keeps up it is one; on
+a slower one pairs wait in memory, up to 512 MB of them, before pulses pause. The line of progress tells how many wait;
+Ctrl-C, an unplugged camera and a take that is given up write them all, `kill -9` and a power cut lose them.
+
 | fault | exit code | message | pairs kept | `orphans.jsonl` | after `--resume` |
 |---|---|---|---|---|---|
 """

@@ -436,6 +436,9 @@ def test_a_full_disk_ends_the_take_with_every_listed_pair_whole(tmp_path, change
     if mounted.returncode:
         pytest.skip("a small disk can be mounted only by root")
     try:
+        with pytest.raises(ExlcapError, match=r"scenes has 0\.00 GB free"):
+            run_take(lab, ask(pairs=20))
+        monkeypatch.setattr(session.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))  # as if filled later
         with pytest.raises(ExlcapError, match="the disk is full") as error:
             run_take(lab, ask(pairs=20))
         take = read_take(take_folder(lab))
