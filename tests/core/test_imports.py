@@ -18,7 +18,7 @@ ALLOWED = {
 }
 ONLY_IN = {
     "pypylon": {"capture"},
-    "starlette": {"capture"},
+    "starlette": {"capture", "annotate"},
     "uvicorn": {"capture"},
     "torch": {"train"},
     "pycocotools": {"train", "dataset"},
