@@ -37,7 +37,7 @@ FILES = {
     "draw.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-EXPIRED = {"message": "this page is not known here", "hint": "the preview was started anew: reload the page"}
+EXPIRED = {"message": "this page is not known here", "hint": "reload the page", "expired": True}
 
 
 class Site:

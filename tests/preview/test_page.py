@@ -15,6 +15,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 PATIENCE_MS = 60_000
 DESKTOP, TABLET = {"width": 1440, "height": 900}, {"width": 1024, "height": 768}
+LOUPE = re.compile(r"loupe=([\d.]+)%2C([\d.]+)")
 
 MEAN = """canvas => { const pen = canvas.getContext("2d"), {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
   let sum = 0; for (let i = 0; i < data.length; i += 4) sum += data[i] + data[i + 1] + data[i + 2];
@@ -132,6 +133,19 @@ def test_loupe_grid_and_snapshot_by_mouse_and_keyboard(browser, lab):
         until(lambda: page.locator("#loupe").get_attribute("aria-pressed") == "true")
         width = canvas.evaluate("canvas => canvas.clientWidth")
         until(lambda: canvas.evaluate("canvas => canvas.width") == width, "the loupe's picture")
+        places = []
+        page.on("request", lambda request: places.append(LOUPE.search(request.url)))
+
+        def looks_at(x, y):
+            page.wait_for_timeout(50)
+            found = places[-1]
+            return found and abs(float(found[1]) - x) < 0.02 and abs(float(found[2]) - y) < 0.02
+
+        box = canvas.bounding_box()
+        canvas.click(position={"x": 0.86 * box["width"], "y": 0.86 * box["height"]})
+        until(lambda: looks_at(0.5, 0.5), "the place pointed at in the corner")
+        page.keyboard.press("ArrowLeft")
+        until(lambda: looks_at(0.45, 0.5), "the way to the left")
         page.keyboard.press("Escape")
         until(lambda: canvas.evaluate("canvas => canvas.width") == 160, "the whole view")
         page.keyboard.press("g")
@@ -172,6 +186,17 @@ def test_nothing_overlaps_or_is_cut_off(browser, lab, size):
             for other, _, left2, top2, right2, bottom2, _ in boxes[n + 1 :]:
                 apart = right <= left2 + 1.5 or right2 <= left + 1.5 or bottom <= top2 + 1.5 or bottom2 <= top + 1.5
                 assert apart, f"{name} overlaps {other}"
+
+
+def test_a_page_finds_a_preview_that_was_started_anew(browser, lab, monkeypatch):
+    from exlcap.capture.preview.guard import Keys
+
+    with served(lab) as (_, url):
+        page = opened(browser, url)
+        with page.expect_navigation():
+            monkeypatch.setattr(Keys, "session", lambda *_: None)
+        monkeypatch.undo()
+        page.wait_for_selector("body[data-phase=live]")
 
 
 def test_a_secret_does_not_stay_in_the_address(browser, lab):

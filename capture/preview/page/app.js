@@ -1,6 +1,6 @@
 // The page of `exlcap preview`: asks for the newest pair again and again, shows it, and sends what the operator wants.
 
-import { drawHistogram, drawView } from "/draw.js";
+import { drawHistogram, drawView, INSET } from "/draw.js";
 
 const TOKEN = document.querySelector("meta[name=exlcap-page]").content;
 const HEADERS = { "x-exlcap-page": TOKEN };
@@ -65,6 +65,11 @@ async function ask(action, body = {}) {
   }
 }
 
+/** Change a text, if it does change: a screen reader should not hear it again. */
+function put(where, text) {
+  if (where.textContent !== String(text)) where.textContent = text;
+}
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // ---- showing
@@ -102,7 +107,7 @@ function showMeter(role, pair) {
   const camera = pair[role], meter = $(`meter-${role}`);
   const set = (name, text, alarm = false) => {
     const where = meter.querySelector(`[data-of=${name}]`);
-    where.textContent = text;
+    put(where, text);
     where.classList.toggle("alarm", alarm);
   };
   drawHistogram(meter.querySelector(".histogram"), camera, last.both ? NAMES[role] : "");
@@ -111,32 +116,32 @@ function showMeter(role, pair) {
   set("zero", percent(camera.zero_share), camera.zero_share > 0.001);
   const share = camera.focus_of_peak ?? 0;
   set("focus", camera.focus_of_peak === null ? "–" : `${(100 * share).toFixed(0).padStart(3)} % of peak`);
-  meter.querySelector(".focus dt").textContent = view.loupe ? "focus under the loupe" : "focus";
+  put(meter.querySelector(".focus dt"), view.loupe ? "focus under the loupe" : "focus");
   meter.querySelector(".bar i").style.width = `${100 * share}%`;
-  $(`setting-${role}`).textContent = `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`;
+  put($(`setting-${role}`), `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`);
   $(`setting-${role}`).title = camera.proved ? "as the frame itself reports" : "as read back; this camera's frames do not report it";
 }
 
 function showHead() {
   const stale = state.phase === "trouble" || state.age_s === null || state.age_s > 3;
   document.body.dataset.phase = state.phase;
-  $("phase").textContent = PHASES[state.phase];
-  $("rate").textContent = state.rate_hz.toFixed(1);
-  $("orphans").textContent = state.orphans;
+  put($("phase"), PHASES[state.phase]);
+  put($("rate"), state.rate_hz.toFixed(1));
+  put($("orphans"), state.orphans);
   $("orphans").title = state.last_orphan ?? "";
-  $("skew").textContent = state.skew_us === null ? "not measurable" : `${state.skew_us.toFixed(1)} µs`;
+  put($("skew"), state.skew_us === null ? "not measurable" : `${state.skew_us.toFixed(1)} µs`);
   const temperatures = state.pair ? ROLES.map((role) => state.pair[role].temperature_c) : null;
-  if (temperatures) $("temperature").textContent = temperatures.every((c) => c === null) ? "not readable" : temperatures.map((c) => (c === null ? "–" : `${c.toFixed(0)}°`)).join(" / ");
-  $("disk").textContent = `${state.scenes_left} scenes`;
+  if (temperatures) put($("temperature"), temperatures.every((c) => c === null) ? "not readable" : temperatures.map(degrees).join(" / "));
+  put($("disk"), `${state.scenes_left} scenes`);
   $("disk").title = `${state.free_gb} GB free, ${state.steps.length} steps of ${state.pairs_per_step} pairs a scene`;
-  $("control").textContent = state.controls ? "this page controls" : "watching";
+  put($("control"), state.controls ? "this page controls" : "watching");
   $("take-over").hidden = state.controls;
   if (stale && state.phase !== "opening") document.body.dataset.stale = "";
   else delete document.body.dataset.stale;
   const trouble = state.phase === "trouble" ? [state.message, state.hint] : stale && state.phase === "live" ? [`no pair for ${state.age_s} s`, "is the pulse generator running?"] : null;
   $("trouble").hidden = !trouble;
   if (trouble) setText($("trouble"), ...trouble);
-  $("amplified").textContent = view.amplify === "x30" ? "×30" : "to mean 0.4";
+  put($("amplified"), view.amplify === "x30" ? "×30" : "to mean 0.4");
   if (state.ended && state.ended.number !== told) {
     told = state.ended.number;
     tell(state.ended.ok ? "good" : "bad", state.ended.message.split("\n")[0], state.ended.hint || summary(state.ended.message));
@@ -147,9 +152,10 @@ function showHead() {
 const summary = (report) => report.split("\n").find((line) => line.includes("pairs whole")) ?? "";
 
 function showLost(error) {
+  if (error.expired) return location.reload(); // the preview was started anew
   document.body.dataset.phase = "trouble";
   document.body.dataset.stale = "";
-  $("phase").textContent = "no answer";
+  put($("phase"), "no answer");
   $("trouble").hidden = false;
   setText($("trouble"), error.message && error.hint ? error.message : "the preview does not answer", error.hint ?? "is `exlcap preview` still running?");
 }
@@ -166,21 +172,21 @@ function showControls() {
   for (const id of ["shoot", "reference", "resume"]) $(id).disabled = !free || state.phase !== "live";
   for (const id of ["snapshot", "forget-peaks", "cancel"]) $(id).disabled = !state.controls;
   const { base } = state, same = Math.abs(base.exposure_us - wanted.exposure_us) < 0.05 && Math.abs(base.gain_db - wanted.gain_db) < 0.005;
-  $("base").textContent = `${base.own ? "its base" : "rig's base"} ${micro(base.exposure_us)} ${trimmed(base.gain_db, 2)} dB`;
+  put($("base"), `${base.own ? "its base" : "rig's base"} ${micro(base.exposure_us)} ${trimmed(base.gain_db, 2)} dB`);
   $("load").disabled = !free || same;
   $("store").disabled = !free || (same && base.own);
   showSteps(free);
-  $("both-name").textContent = view.mode === "blend" ? "Both, blended" : "Both, as a checkerboard";
-  $("both-alignment").textContent = `${state.alignment ?? ""}  ${driftText(state.drift)}`;
+  put($("both-name"), view.mode === "blend" ? "Both, blended" : "Both, as a checkerboard");
+  put($("both-alignment"), `${state.alignment ?? ""}  ${driftText(state.drift)}`);
   for (const button of $("mode").children) button.disabled = button.dataset.value !== "views" && !state.alignment;
-  $("drift").textContent = state.alignment ? `${state.alignment}  ${driftText(state.drift)}` : "no alignment yet";
+  put($("drift"), state.alignment ? `${state.alignment}  ${driftText(state.drift)}` : "no alignment yet");
   $("drift").classList.toggle("alarm", Boolean(state.drift?.too_far));
   $("measure-drift").disabled = !free || !state.alignment || state.phase !== "live";
   $$("#group-shoot .idle").hidden = recording;
   $$("#group-shoot .busy").hidden = !recording;
   if (recording && state.shooting) {
     const { what, total, done, k, waiting } = state.shooting;
-    $("progress-text").textContent = done ? `${what}  k = ${k}  ${done}/${total} pairs${waiting > 1 ? `  ${waiting} wait for the disk` : ""}` : `${what}: cameras are being set`;
+    put($("progress-text"), done ? `${what}  k = ${k}  ${done}/${total} pairs${waiting > 1 ? `  ${waiting} wait for the disk` : ""}` : `${what}: cameras are being set`);
     $("progress").style.width = `${total ? (100 * done) / total : 0}%`;
   }
 }
@@ -206,7 +212,7 @@ function showSteps(free) {
   });
   const problem = choices.find((step) => step.problem)?.problem;
   $("problem").hidden = !problem;
-  $("problem").textContent = problem ?? "";
+  put($("problem"), problem ?? "");
 }
 
 /** Put a value into a field, unless somebody is writing there. */
@@ -230,6 +236,7 @@ function driftText(drift) {
   return drift.px === null ? "too dark to tell" : `drift ${drift.px.toFixed(2)} px`;
 }
 
+const degrees = (c) => (c === null ? "–" : `${c.toFixed(0)}°`);
 const percent = (share) => (share === 0 ? "0 %" : `${(100 * share).toFixed(share < 0.0995 ? 2 : 1)} %`);
 const micro = (us) => (us >= 10000 ? `${trimmed(us / 1000, 1)} ms` : `${trimmed(us, 1)} µs`);
 const trimmed = (value, digits) => String(Number(value.toFixed(digits)));
@@ -317,9 +324,11 @@ $("loupe").addEventListener("click", () => {
 for (const role of ROLES) {
   const canvas = $$(`#view-${role} canvas`);
   canvas.addEventListener("click", (event) => {
-    if (view.loupe) return useLoupe(null);
     const box = canvas.getBoundingClientRect();
-    useLoupe([(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
+    const at = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    if (!view.loupe) return useLoupe(at);
+    const inside = at.map((share) => (share - INSET.from) / INSET.size);
+    useLoupe(inside.every((share) => share >= 0 && share <= 1) ? inside : null);
   });
   canvas.addEventListener("keydown", (event) => event.key === "Enter" && $("loupe").click());
 }
@@ -330,10 +339,15 @@ for (const action of ["store", "reference", "resume", "cancel", "snapshot", "for
   $(action).addEventListener("click", () => ask(action));
 }
 
+const ARROWS = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] };
 const KEYS = { g: "grid", c: "marks", l: "loupe", s: "snapshot" };
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape") useLoupe(null);
+  const way = view.loupe && ARROWS[event.key];
+  if (way) {
+    event.preventDefault();
+    useLoupe(view.loupe.map((share, axis) => Math.min(1, Math.max(0, share + way[axis]))));
+  } else if (event.key === "Escape") useLoupe(null);
   else if (KEYS[event.key]) $(KEYS[event.key]).click();
 });
 addEventListener("resize", drawViews);

@@ -3,6 +3,9 @@
 const LINES = ["#a8483c", "#5d8a52", "#4a6fae"]; // red, green, blue
 const RULE = "#24282b", WORD = "#7d8589", ALARM = "#d0523c", ACCENT = "#d2923a";
 
+/** Where the whole picture is shown small beside its piece, as shares of the canvas. */
+export const INSET = { from: 0.735, size: 0.25 };
+
 /** A canvas as large as it is shown, in device pixels, ready to be drawn on in CSS pixels. */
 function fitted(canvas) {
   const ratio = window.devicePixelRatio || 1;
@@ -30,7 +33,7 @@ export function drawView(canvas, picture, { piece, place, grid }) {
     const scale = Math.max(ratio, width / piece.width); // a pixel of the frame is one of the page, or more
     pen.imageSmoothingEnabled = false;
     pen.drawImage(piece, (width - piece.width * scale) / 2, (height - piece.height * scale) / 2, piece.width * scale, piece.height * scale);
-    const w = width / 4, h = height / 4, x = width - w - 8 * ratio, y = height - h - 8 * ratio;
+    const [w, h, x, y] = [width * INSET.size, height * INSET.size, width * INSET.from, height * INSET.from];
     pen.imageSmoothingEnabled = true;
     pen.drawImage(picture, x, y, w, h);
     pen.lineWidth = ratio;
