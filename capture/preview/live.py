@@ -203,7 +203,6 @@ class LiveRig:
             self.cameras = cameras
             stack.callback(setattr, self, "cameras", {})
             self.limits = {role: cameras[role].limits for role in ROLES}
-            self.rhythm = Rhythm()
             while not self._leaving():
                 self._show_wanted(workspace, cameras, self.wanted)
 
@@ -212,6 +211,7 @@ class LiveRig:
 
     def _show_wanted(self, workspace: Workspace, cameras: Mapping[Role, Camera], wanted: Wanted) -> None:
         """Show one setting until the operator wants another."""
+        self.rhythm = Rhythm()  # with pulses from outside, each change leaves one frame alone
         emulated = {role: camera for role, camera in cameras.items() if isinstance(camera, PylonCamera)}
         view = None
         if workspace.rig.emulator is not None and len(emulated) == len(ROLES):

@@ -4,8 +4,9 @@ import pytest
 
 from exlcap.capture.preview.live import LiveRig, Wanted
 from exlcap.capture.request import Request
-from exlcap.capture.simulated_camera import true_pulse
+from exlcap.capture.simulated_camera import Line, SimulatedCamera, true_pulse
 from exlcap.errors import ExlcapError, Refused
+from exlcap.init import rig_toml
 from exlcap.rig import ROLES
 from exlcap.take import read_take
 from tests.capture.conftest import SMALL, TINY, make_lab
@@ -84,6 +85,33 @@ def test_the_cameras_are_released_at_the_end(tiny):
     for camera in opened[0].values():
         with pytest.raises(ExlcapError, match="is closed"):
             camera.pulses_counted()
+
+
+@pytest.mark.parametrize("mode", ["external", "timer"])
+def test_pulses_on_a_line_are_shown_as_well(tmp_path, mode):
+    """As on a real rig: no emulator, frames paired by the counters of their pulses."""
+    text = rig_toml(emulated=False)
+    for old, new in {
+        "width = 1920": "width = 64",
+        "height = 1200": "height = 64",
+        'mode = "external"': f'mode = "{mode}"',
+    }.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    (tmp_path / "rig.toml").write_text(text)
+
+    def on_a_line(rig):
+        line = Line()
+        outside = mode == "external"
+        return {role: SimulatedCamera(rig.serial(role), (64, 64), line=line, outside=outside) for role in ROLES}
+
+    with LiveRig(tmp_path, on_a_line) as live:
+        until(lambda: live.newest and live.newest.number > 5)
+        live.want(Wanted("plaza", 1200.0, 3.0, 4))
+        shot = until(lambda: live.newest.shot.step.k == 4 and live.newest.shot)
+        assert shot.well.chunk.exposure_us == shot.low.chunk.exposure_us == 300
+        assert true_pulse(shot.well.raw) == true_pulse(shot.low.raw)
+        assert live.rhythm.orphans == 0
 
 
 def test_skew_is_measured_where_cameras_have_clocks_and_never_zero_elsewhere(tiny):

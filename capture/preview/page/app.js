@@ -138,7 +138,7 @@ function showHead() {
   $("take-over").hidden = state.controls;
   if (stale && state.phase !== "opening") document.body.dataset.stale = "";
   else delete document.body.dataset.stale;
-  const trouble = state.phase === "trouble" ? [state.message, state.hint] : stale && state.phase === "live" ? [`no pair for ${state.age_s} s`, "is the pulse generator running?"] : null;
+  const trouble = state.phase === "trouble" ? [state.message, state.hint] : stale && state.phase === "live" && state.age_s !== null ? [`no pair for ${state.age_s} s`, "is the pulse generator running?"] : null;
   $("trouble").hidden = !trouble;
   if (trouble) setText($("trouble"), ...trouble);
   put($("amplified"), view.amplify === "x30" ? "×30" : "to mean 0.4");
