@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pymongo
 
 from exlcap.alignment import Alignment, write_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review import mongo
 from exlcap.annotate.review.previews import SLICES, Item, collect, write_previews
+from exlcap.annotate.review.schema import NAME
 from exlcap.init import rig_toml
 from exlcap.joints import JOINTS
 from exlcap.labels import PairLabels, Person, TakeLabels, write_labels
@@ -158,8 +158,10 @@ def timed_review(workspace: Workspace, edit: bool) -> tuple[float, float]:
 
 def edit_pairs(folder: Path) -> None:
     """What the App's server writes for a person who drags a joint and accepts the pair."""
-    database = pymongo.MongoClient(mongo.running(folder)).fiftyone
-    samples = database[database.datasets.find_one({"name": "review"})["sample_collection_name"]]
+    uri = mongo.running(folder)
+    if uri is None:
+        raise RuntimeError("the review runs no database")
+    _, samples = mongo.stored(uri, NAME)
     mine = {"pair_id": {"$in": sorted(samples.distinct("pair_id"))[::10]}}
     dragged = {"pose_edit.polylines.0.points.0.0": [0.5, 0.5]}
     samples.update_many({**mine, "group.name": "well"}, {"$set": dragged})
