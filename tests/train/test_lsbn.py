@@ -211,3 +211,16 @@ def test_a_shared_norm_seen_apart_takes_batches_of_one_lighting(n_low: int) -> N
     lighting, images = Lighting(), torch.randn(4, 3, 5, 6)
     with lighting.batch(4, n_low):
         torch.testing.assert_close(ApartBN2d(3, lighting)(images), nn.BatchNorm2d(3)(images))
+
+
+@pytest.mark.slow
+def test_a_compiled_layer_does_the_same_without_a_break_of_its_graph(layer: LSBN2d) -> None:
+    plain = copy.deepcopy(layer)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    x = torch.randn(6, 3, 4, 4)
+    with layer._lighting.batch(6, 2):
+        found = compiled(x)
+    torch.testing.assert_close(found, apart(plain, x, 2))
+    found.square().sum().backward()
+    torch.testing.assert_close(layer.state_dict(), plain.state_dict())
+    assert layer.well.weight.grad.abs().sum() > 0
