@@ -42,7 +42,7 @@ from exlcap.take import Raw
 from exlcap.workspace import Workspace, numbered
 
 INTERVAL_S = 0.1
-INTERVAL_RECORDING_S = 0.5
+INTERVAL_RECORDING_S = 1.0
 FRESH_S = 1.0
 """What was made for one page serves another one for this long."""
 PATIENCE_S = 1.0

@@ -7,7 +7,6 @@ const HEADERS = { "x-exlcap-page": TOKEN };
 const ROLES = ["well", "low"];
 const NAMES = { well: "bright", low: "dark" };
 const SETTLE_MS = 250; // while somebody taps + again and again
-const PHASES = { opening: "opening", live: "live", recording: "recording", trouble: "trouble" };
 const $$ = (selector) => document.querySelector(selector);
 const $ = (id) => document.getElementById(id);
 
@@ -125,7 +124,7 @@ function showMeter(role, pair) {
 function showHead() {
   const stale = state.phase === "trouble" || state.age_s === null || state.age_s > 3;
   document.body.dataset.phase = state.phase;
-  put($("phase"), PHASES[state.phase]);
+  put($("phase"), state.phase);
   put($("rate"), state.rate_hz.toFixed(1));
   put($("orphans"), state.orphans);
   $("orphans").title = state.last_orphan ?? "";
@@ -138,9 +137,10 @@ function showHead() {
   $("take-over").hidden = state.controls;
   if (stale && state.phase !== "opening") document.body.dataset.stale = "";
   else delete document.body.dataset.stale;
-  const trouble = state.phase === "trouble" ? [state.message, state.hint] : stale && state.phase === "live" && state.age_s !== null ? [`no pair for ${state.age_s} s`, "is the pulse generator running?"] : null;
-  $("trouble").hidden = !trouble;
-  if (trouble) setText($("trouble"), ...trouble);
+  const waits = state.phase === "live" && state.age_s > 3;
+  $("trouble").hidden = !waits && state.phase !== "trouble";
+  if (state.phase === "trouble") setText($("trouble"), state.message, state.hint);
+  else if (waits) setText($("trouble"), `no pair for ${state.age_s.toFixed(0)} s`, "is the pulse generator running?");
   put($("amplified"), view.amplify === "x30" ? "×30" : "to mean 0.4");
   if (state.ended && state.ended.number !== told) {
     told = state.ended.number;
@@ -226,6 +226,7 @@ function tell(kind, message, hint) {
 }
 
 function setText(where, message, hint) {
+  if (where.textContent === message + (hint ?? "")) return;
   const small = document.createElement("small");
   small.textContent = hint ?? "";
   where.replaceChildren(message, small);
