@@ -132,3 +132,15 @@ def test_dead_features_give_a_finite_loss() -> None:
 def test_features_of_different_shapes_are_refused_with_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 5\) and \(2, 24, 3, 2\)"):
         lupi_loss(features([MORE_POSITIONS], 0), features([MORE_CHANNELS], 0), how("paper"), "gram")
+
+
+@pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
+def test_the_gradient_lies_in_memory_as_the_features_do_and_leaves_the_well_lit_ones_alone(shape):
+    config = new_config("modern", None, {"data": "none"})
+    low, well = features([shape], 0)[0], features([shape], 1)[0]
+    batch = torch.cat([low, well]).contiguous(memory_format=torch.channels_last).requires_grad_()
+    batch_lupi([batch], 2, config).backward()
+    low.requires_grad_()
+    lupi_loss([low], [well], config.lupi, config.match).backward()
+    assert batch.grad.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(batch.grad, torch.cat([low.grad, torch.zeros_like(well)]))
