@@ -312,7 +312,14 @@ def main() -> None:
         text = f"{before}{MARKS[0]}\n{tables(about, rows)}\n{MARKS[1]}{after}"
         options.report.write_text(text, encoding="utf-8")
     slim = [{key: value for key, value in row.items() if key != "oks"} for row in rows]
-    print(json.dumps({"about": about, "rows": slim}, indent=1) if options.json else tables(about, rows))
+    told = {
+        "machine": about["machine"]["text"],
+        "versions": {name: version(name) for name in ("exlcap", "torch")},
+        "figures": {"epochs": about["epochs"], "settings": about["settings"], "runs": slim},
+        "bars": {},
+        "not_measured": "ExLPose's images; ImageNet weights; full size; full training",
+    }
+    print(json.dumps(told) if options.json else tables(about, rows))
 
 
 if __name__ == "__main__":
