@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import platform
 import resource
 import shutil
 import statistics
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from host import machine, rss_bytes
 
 from exlcap.capture.pylon_camera import BUFFERS, PylonCamera, load_pylon, open_pylon_cameras
 from exlcap.capture.recorder import BUDGET_BYTES, Recorder
@@ -164,7 +163,7 @@ def stalled_rss(workspace: Workspace, budget_pairs: int) -> int:
     def watch() -> None:
         grown = time.monotonic()
         while time.monotonic() - grown < WATCHED_SECONDS:
-            rss = _rss_bytes()
+            rss = rss_bytes()
             if rss > most[0]:
                 most[0], grown = rss, time.monotonic()
             time.sleep(0.05)
@@ -177,17 +176,6 @@ def stalled_rss(workspace: Workspace, budget_pairs: int) -> int:
     if faults(read_take(shooting.plan.folder), shooting.pairs) != (0, 0):
         raise RuntimeError("pairs were lost when the disk stalled")
     return most[0]
-
-
-def _rss_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
-
-
-def machine() -> str:
-    """What it ran on; the load tells whether it had the machine to itself."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load}"
 
 
 def main() -> None:

@@ -16,10 +16,7 @@ import argparse
 import http.client
 import json
 import multiprocessing
-import os
-import platform
 import re
-import resource
 import shutil
 import statistics
 import tempfile
@@ -30,6 +27,8 @@ from importlib.metadata import version
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
+
+from host import machine, rss_bytes
 
 from exlcap.capture.preview.guard import Keys
 from exlcap.capture.preview.live import LiveRig, Wanted
@@ -140,19 +139,8 @@ def growth_mb(workspace: Workspace) -> tuple[float, int, int]:
         for part in (1, 2):
             while live.newest is None or live.newest.number < part * FRAMES // 4:
                 time.sleep(0.05)
-            rss[part] = _rss_mb()
+            rss[part] = rss_bytes() / 1e6
         return rss[2] - rss[1], 2 * live.newest.number, seen.value
-
-
-def _rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
-
-
-def machine() -> str:
-    """What it ran on; the load tells whether it had the machine to itself."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load}"
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ def read_member(archive: Path, member: str) -> bytes:
             if found[0].file_size > MAX_BYTES:
                 raise ExlcapError(f"{archive}: {member} is {found[0].file_size / 1e9:.1f} GB", "this is no such file")
             return opened.read(found[0])
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: encrypted, odd packing
         raise ExlcapError(f"{archive} is not a whole zip file ({error})", "delete it and download it again") from None
 
 

@@ -1,6 +1,5 @@
 """The real App in a real browser: a person drags a joint, ticks one, decides, and the labels say exactly that."""
 
-import shutil
 import signal
 import time
 
@@ -12,10 +11,8 @@ from exlcap.annotate.review.proxy import from_proxy, points_of, standing_proxy
 from exlcap.joints import JOINTS
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import Reviewer, labelled_workspace, labels_of, pull
+from tests.browser import chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 UNCERTAIN, OTHER = "plaza-t001-k04-000000", "plaza-t001-k01-000000"
 HEAD, WRIST = JOINTS.index("head"), JOINTS.index("left_wrist")
 PATIENCE_MS = 90_000
@@ -25,15 +22,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def page():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(PATIENCE_MS)
         yield page
-        browser.close()
 
 
 def until(condition):

@@ -102,3 +102,11 @@ def exlcap_command(workspace: Workspace, *arguments: str) -> list[str]:
 def exlcap_line() -> Callable[..., list[str]]:
     """The command line as a list, to be started by the test."""
     return exlcap_command
+
+
+def ask(**options):
+    return Request(**{"scene": "plaza", "schedule": "1,4", "pairs": 3, **options})
+
+
+def take_folder(workspace, number=1):
+    return workspace.scene("plaza") / f"take-{number:03d}"

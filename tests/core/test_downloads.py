@@ -244,3 +244,16 @@ def test_a_damaged_zip_is_told(tmp_path, damage):
     archive.write_bytes(damage(archive.read_bytes()))
     with pytest.raises(ExlcapError, match="not a whole zip"):
         read_member(archive, "end2end.onnx")
+
+
+@pytest.mark.parametrize("place, value", [(6, 1), (8, 99)], ids=["encrypted", "packed in an unknown way"])
+def test_a_zip_that_cannot_be_opened_is_told(tmp_path, place, value):
+    path = tmp_path / "net.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("end2end.onnx", b"weights")
+    data = bytearray(path.read_bytes())
+    for start, shift in ((data.index(b"PK\x03\x04"), 0), (data.index(b"PK\x01\x02"), 2)):
+        data[start + shift + place] = value
+    path.write_bytes(data)
+    with pytest.raises(ExlcapError, match="not a whole zip file"):
+        read_member(path, "end2end.onnx")

@@ -1,18 +1,15 @@
 """The page in a real browser, before two emulated cameras: what an operator does, and what it looks like to others."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from exlcap.take import read_take
+from tests.browser import chromium
 from tests.capture.conftest import SMALL, exlcap_command, make_lab
 from tests.preview.serving import served, until
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 PATIENCE_MS = 60_000
 DESKTOP, TABLET = {"width": 1440, "height": 900}, {"width": 1024, "height": 768}
 LOUPE = re.compile(r"loupe=([\d.]+)%2C([\d.]+)")
@@ -32,13 +29,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
