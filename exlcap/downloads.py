@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import ssl
 import sys
 import time
 import urllib.error
@@ -34,7 +33,6 @@ TIMEOUT_S = 30.0
 TRIES = 4
 MAX_BYTES = 4_000_000_000
 BLOCK_BYTES = 1 << 18
-NETWORK_ERRORS = (urllib.error.URLError, ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
