@@ -8,7 +8,7 @@ validation split.
 
 Every finished run is a row in rows.json in the work folder, and an unfinished one goes on from its checkpoint, so the
 study can be stopped and called again. The tables are written between the two marks of docs/results.md; what is said
-around them is written by hand. Longer: --epochs 20 (about 15 minutes a run on an idle core) in another --work folder.
+around them is written by hand. A run takes about 15 minutes of one core; --jobs 2 trains two networks side by side.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,9 @@ SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
 OKS_SPLITS = ("LL-A", "WL")
 PAIRS_PER_PHOTO = 3
 SETTINGS = {
-    "model": {"base_channels": 24},
+    "model": {"height": 128, "width": 96, "base_channels": 24},
     "optim": {"ema": 0.99, "pictures_every": 0},
+    "machine": {"precision": "bf16"},
 }
 RESAMPLES = 2000
 
@@ -96,6 +99,7 @@ def make_data(work: Path, photos: Path) -> Path:
 
 def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     """Train one network, or go on with it, and judge its last weights on all test splits."""
+    began = time.process_time()
     from exlcap.train.evaluate import oks
     from exlcap.train.loop import train
     from exlcap.train.prepare import new_config, new_run, resumed_run
@@ -110,6 +114,7 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
             "input": {"normalisation": run.normalisation}, "lupi": {"weight": run.weight},
             "model": {**SETTINGS["model"], "shared_bn": run.shared_bn},
             "optim": {**SETTINGS["optim"], "epochs": epochs, "validate_every": epochs},
+            "machine": SETTINGS["machine"],
         },
     )  # fmt: skip
     folder, data_folder = lab / "runs" / run.name, lab / "datasets" / "people"
@@ -126,11 +131,22 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     return {
         **asdict(run),
         "seconds": round(state.seconds, 1),
+        "cpu_s": round(time.process_time() - began, 1),
         "val_ap": state.best_ap,
         "ap": {name: round(part.scores.ap, 3) for name, part in judged.items()},
         "oks": {name: similarity[name] for name in OKS_SPLITS},
         "gradient": gradient_share(state.model, data.train, config) if run.method == "ours" else None,
     }
+
+
+def trained(lab: Path, runs: Sequence[Run], epochs: int, jobs: int) -> Iterator[dict[str, Any]]:
+    """Rows of the runs as they are done, each made by one thread in one of `jobs` processes."""
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for future in as_completed([pool.submit(train_and_judge, lab, run, epochs) for run in runs]):
+            row = future.result()
+            name = Run(**{key: row[key] for key in Run.__dataclass_fields__}).name
+            print(name, row["ap"], f"{row['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
+            yield row
 
 
 def gradient_share(model: Any, people: Any, config: Any) -> float:
@@ -260,14 +276,14 @@ def tables(about: dict[str, Any], rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """What it was measured on."""
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    text = f"torch {version('torch')} on {threads} thread(s) of {cpu} ({os.cpu_count()} cores)"
-    return {"text": text, "python": platform.python_version(), "torch": version("torch"), "threads": threads}
+    text = f"torch {version('torch')} on one thread a run of {cpu} ({os.cpu_count()} cores)"
+    return {"text": text, "python": platform.python_version(), "torch": version("torch")}
 
 
 def main() -> None:
@@ -275,16 +291,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder with images/, train.json and test.json")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "study", help="where everything is kept")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="networks trained side by side, one thread each")
     parser.add_argument("--report", type=Path, default=ROOT / "docs" / "results.md")
     parser.add_argument("--only-report", action="store_true", help="train nothing more")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     path = options.work / "rows.json"
-    about = {"epochs": options.epochs, "settings": SETTINGS, "machine": machine(options.threads)}
+    about = {"epochs": options.epochs, "settings": SETTINGS, "machine": machine()}
     if path.exists():
         kept = json.loads(path.read_text())
         if [kept["about"][key] for key in ("epochs", "settings")] != [about["epochs"], about["settings"]]:
@@ -295,15 +311,12 @@ def main() -> None:
     if not options.only_report:
         lab = make_data(options.work, options.photos)
         done = {Run(**{key: row[key] for key in Run.__dataclass_fields__}) for row in rows}
-        for run in plan(options.seeds):
-            if run in done:
-                continue
-            began = time.process_time()
-            rows.append(train_and_judge(lab, run, options.epochs) | {"cpu_s": round(time.process_time() - began, 1)})
+        runs = [run for run in plan(options.seeds) if run not in done]
+        for row in trained(lab, runs, options.epochs, options.jobs):
+            rows.append(row)
             part = path.with_suffix(".part")
             part.write_text(json.dumps({"about": about, "rows": rows}))
             part.replace(path)
-            print(run.name, rows[-1]["ap"], f"{rows[-1]['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
     if "official_gradient" not in about:
         about["official_gradient"] = official_gradient_share(options.work / "lab")
     if options.report.exists():
