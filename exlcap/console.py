@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -23,25 +24,35 @@ def result(text: str, data: Any, as_json: bool) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
+def progress(label: str, total: int, limit_s: float | None = None) -> Iterator[Callable[[str], None]]:
     """Progress over `total` steps; call what is given once a step, with a remark.
 
     A bar on a terminal; elsewhere a plain line at most every 10 s, so that logs stay readable. Both tell what is left.
+    limit_s: the clock ends it after this many seconds, if the steps do not before.
     """
+    began = last = time.monotonic()
+    done = 0
+
+    def stepped(remark: str) -> str:
+        nonlocal done
+        done += 1
+        spent_s = time.monotonic() - began
+        left_s = min(spent_s / done * (total - done), float("inf") if limit_s is None else max(limit_s - spent_s, 0))
+        return f"{timedelta(seconds=round(left_s))} left {remark}".rstrip()
+
     if sys.stderr.isatty():
-        with click.progressbar(length=total, label=label, file=sys.stderr, item_show_func=lambda r: r) as bar:
-            yield lambda remark: bar.update(1, remark)
+        with click.progressbar(
+            length=total, label=label, file=sys.stderr, show_eta=False, item_show_func=lambda told: told
+        ) as bar:
+            yield lambda remark: bar.update(1, stepped(remark))
         return
-    done, last = 0, time.monotonic()
-    began = last
 
     def step(remark: str) -> None:
-        nonlocal done, last
-        done += 1
+        nonlocal last
+        told = stepped(remark)
         if time.monotonic() - last >= 10 and done < total:
             last = time.monotonic()
-            left_s = (last - began) / done * (total - done)
-            say(f"{label}: {done}/{total}, {left_s:.0f} s left {remark}".rstrip())
+            say(f"{label}: {done}/{total}, {told}")
 
     yield step
 

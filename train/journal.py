@@ -58,21 +58,24 @@ class Pace:
 class Journal:
     """The record of a run in its folder, to be used in a ``with`` block. Not `active`: says and writes nothing.
 
-    epoch, step: where the run goes on; rows of log.csv and points of TensorBoard beyond are from a life that was cut
-    off after its last checkpoint, and are dropped. steps: batches of an epoch.
+    epoch, step: where the run goes on, `seconds` of training behind it; rows of log.csv and points of TensorBoard
+    beyond are from a life that was cut off after its last checkpoint, and are dropped. steps: batches of an epoch.
     """
 
-    def __init__(self, folder: Path, config: Config, active: bool, epoch: int, step: int, steps: int) -> None:
+    def __init__(
+        self, folder: Path, config: Config, active: bool, epoch: int, step: int, steps: int, seconds: float
+    ) -> None:
         self._folder, self._config, self._active, self._steps = folder, config, active, steps
         self._rows = [row for row in read_log(folder / "log.csv") if row.epoch <= epoch] if active else []
         self._done = epoch * steps + step
+        self._left_s = None if config.optim.minutes is None else 60 * config.optim.minutes - seconds
         self._ap = next((row.val_ap for row in reversed(self._rows) if row.val_ap is not None), None)
         self._open = ExitStack()
 
     def __enter__(self) -> Journal:
         if self._active:
             left = self._config.optim.epochs * self._steps - self._done
-            self._tell = self._open.enter_context(progress(self._folder.name, left))
+            self._tell = self._open.enter_context(progress(self._folder.name, left, self._left_s))
             self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._done or None)
             self._open.callback(self._board.close)
         return self

@@ -97,7 +97,7 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
     began = now - state.seconds
     pace = Pace(where.size)
 
-    with Journal(folder, config, where.first, state.epoch, state.step, steps) as journal:
+    with Journal(folder, config, where.first, state.epoch, state.step, steps, state.seconds) as journal:
         while not state.done:
             state.model.train()
             batches = prefetched(epoch_batches(data.train, config, state.epoch, where, skip=state.step))
