@@ -17,12 +17,12 @@ from exlcap.train.resnet import ResNet
 
 SOURCE = "https://download.pytorch.org/models"
 IMAGENET = {
-    18: "resnet18-f37072fd.pth",
-    34: "resnet34-b627a593.pth",
-    50: "resnet50-0676ba61.pth",
-    101: "resnet101-63fe2227.pth",
+    18: ("resnet18-f37072fd.pth", "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"),
+    34: ("resnet34-b627a593.pth", "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f"),
+    50: ("resnet50-0676ba61.pth", "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"),
+    101: ("resnet101-63fe2227.pth", "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a"),
 }
-"""torchvision's weights (IMAGENET1K_V1) by depth. A name ends in the first eight hex digits of the file's SHA-256."""
+"""torchvision's weights (IMAGENET1K_V1) by depth, and their SHA-256, whose first eight digits end the name."""
 PREFIXES = ("module.", "backbone.")
 CLASSIFIER = "fc."
 COUNTER = ".num_batches_tracked"
@@ -32,7 +32,7 @@ OTHER_CHOICES = "name another with --backbone-weights FILE, or start from scratc
 def backbone_file(model: ModelConfig) -> Path | None:
     """The file that `model.backbone_weights` names, downloaded and checked if it is "imagenet"; None for "none".
 
-    Raises ExlcapError when there is no such file, or it cannot be had, or is not what its name promises.
+    Raises ExlcapError when there is no such file, or it cannot be had, or has another SHA-256 than torchvision's.
     """
     if model.backbone_weights == "none":
         return None
@@ -41,13 +41,9 @@ def backbone_file(model: ModelConfig) -> Path | None:
         if not path.is_file():
             raise ExlcapError(f"no backbone weights at {path}", f"check the path, or {OTHER_CHOICES}")
         return path
-    name = IMAGENET[model.depth]
+    name, sha256 = IMAGENET[model.depth]
     path = weights_folder() / name
-    found = fetch(f"{SOURCE}/{name}", path, way_out=f"copy it to {path}, or {OTHER_CHOICES}")
-    if not found.startswith(promised := path.stem.rsplit("-", 1)[1]):
-        path.unlink()
-        path.with_name(name + ".sha256").unlink(missing_ok=True)
-        raise ExlcapError(f"{name} has SHA-256 {found}, expected {promised}...", f"nothing was kept; {OTHER_CHOICES}")
+    fetch(f"{SOURCE}/{name}", path, sha256, way_out=f"copy it to {path}, or {OTHER_CHOICES}")
     return path
 
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from exlcap.downloads import recorded_sha256, weights_folder
+from exlcap.downloads import weights_folder
 from exlcap.errors import ExlcapError
 from exlcap.train import backbone as backbones
 from exlcap.train.backbone import IMAGENET, backbone_file, check_backbone, load_backbone
@@ -125,37 +125,43 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def served(tmp_path: Path, checkpoint: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A server with one file, made the ResNet-18 of torchvision: its name ends in the digits of its sum."""
+    """A server with one file, made the ResNet-18 of torchvision."""
     folder = tmp_path / "server"
     folder.mkdir()
-    torch.save(checkpoint, folder / "net.pth")
-    digits = hashlib.sha256((folder / "net.pth").read_bytes()).hexdigest()[:8]
-    file = (folder / "net.pth").rename(folder / f"resnet18-{digits}.pth")
+    file = folder / "resnet18.pth"
+    torch.save(checkpoint, file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(backbones, "SOURCE", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setitem(IMAGENET, 18, file.name)
+        monkeypatch.setitem(IMAGENET, 18, (file.name, sha256))
         yield file
         server.shutdown()
 
 
-def test_imagenet_weights_are_downloaded_once_and_their_sum_is_recorded(
-    served: Path, checkpoint: dict[str, Tensor]
-) -> None:
+def test_imagenet_weights_are_downloaded_once(served: Path, checkpoint: dict[str, Tensor]) -> None:
     settings = config("imagenet")
-    whole = hashlib.sha256(served.read_bytes()).hexdigest()
-    assert check_backbone(settings) == whole
+    assert check_backbone(settings) == IMAGENET[18][1]
     served.unlink()  # the next time it is not asked for
     assert torch.equal(loaded(settings)["conv1.weight"], checkpoint["conv1.weight"])
-    assert recorded_sha256(weights_folder() / served.name) == whole
 
 
-def test_a_download_that_is_not_what_its_name_promises_is_thrown_away(served: Path) -> None:
+def test_a_download_that_is_another_file_than_torchvision_s_is_thrown_away(served: Path) -> None:
     served.write_bytes(served.read_bytes() + b"more")
     with pytest.raises(ExlcapError, match="has SHA-256"):
         check_backbone(config("imagenet"))
     assert [path.suffix for path in weights_folder().iterdir()] == [".lock"]
+
+
+def test_a_file_in_the_cache_that_was_changed_is_refused(served: Path) -> None:
+    settings = config("imagenet")
+    check_backbone(settings)
+    kept = weights_folder() / served.name
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    with pytest.raises(ExlcapError, match="has SHA-256"):
+        check_backbone(settings)
+    assert kept.exists(), "it may be somebody's own"
 
 
 def test_without_a_network_the_ways_out_are_named(served: Path) -> None:
@@ -165,10 +171,10 @@ def test_without_a_network_the_ways_out_are_named(served: Path) -> None:
     assert "--backbone-weights" in str(error.value.hint)
 
 
-def test_the_names_are_torchvision_s() -> None:
-    assert {depth: name.split("-")[0] for depth, name in IMAGENET.items()} == {
-        depth: f"resnet{depth}" for depth in (18, 34, 50, 101)
-    }
+def test_the_names_are_torchvision_s_and_end_in_the_first_digits_of_the_sums() -> None:
+    assert sorted(IMAGENET) == [18, 34, 50, 101]
+    for depth, (name, sha256) in IMAGENET.items():
+        assert name == f"resnet{depth}-{sha256[:8]}.pth" and len(sha256) == 64
 
 
 def test_a_run_whose_backbone_cannot_be_had_is_not_begun_and_one_that_begins_says_with_what(
