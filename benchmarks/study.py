@@ -142,11 +142,15 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
 def trained(lab: Path, runs: Sequence[Run], epochs: int, jobs: int) -> Iterator[dict[str, Any]]:
     """Rows of the runs as they are done, each made by one thread in one of `jobs` processes."""
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        for future in as_completed([pool.submit(train_and_judge, lab, run, epochs) for run in runs]):
-            row = future.result()
-            name = Run(**{key: row[key] for key in Run.__dataclass_fields__}).name
-            print(name, row["ap"], f"{row['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
-            yield row
+        try:
+            for future in as_completed([pool.submit(train_and_judge, lab, run, epochs) for run in runs]):
+                row = future.result()
+                name = Run(**{key: row[key] for key in Run.__dataclass_fields__}).name
+                print(name, row["ap"], f"{row['cpu_s']:.0f} s of processor time", file=sys.stderr, flush=True)
+                yield row
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what is in training is finished and kept, the rest is not begun
+            raise
 
 
 def gradient_share(model: Any, people: Any, config: Any) -> float:
