@@ -17,15 +17,14 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from exlcap.console import say
 from exlcap.errors import ExlcapError
-from exlcap.files import sha256_file, write_atomic
+from exlcap.files import one_at_a_time, sha256_file, write_atomic
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes that are there and bytes in all (None where the server does not say)."""
@@ -67,7 +66,7 @@ def fetch(
     is larger than `max_bytes`, or is not the file expected.
     """
     _check_url(url)
-    with _alone(path):
+    with one_at_a_time(path, f"downloads {path.name}"):
         return _fetch(url, path, sha256, progress or spoken(path.name), way_out, max_bytes)
 
 
@@ -91,24 +90,6 @@ def _fetch(url: str, path: Path, sha256: str | None, progress: Progress, way_out
     if expected is None:
         write_atomic(record, f"{found}  {path.name}\n".encode())
     return found
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time downloads a file; the others wait and then find it there."""
-    from filelock import FileLock, Timeout
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(path.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"waiting for another process that downloads {path.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def recorded_sha256(path: Path) -> str | None:

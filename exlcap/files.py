@@ -7,9 +7,12 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from exlcap.console import say
 from exlcap.errors import ExlcapError
 
 
@@ -152,3 +155,23 @@ def sha256_file(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def one_at_a_time(path: Path, what: str) -> Iterator[None]:
+    """Hold `path` against other processes that come here with it; they wait, and say for whom: "another process that
+    <what>". Its folder is made if it is not there, and keeps a file ``<name>.lock``. A killed process lets go.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for another process that {what}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

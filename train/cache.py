@@ -3,7 +3,8 @@
 ``<workspace>/cache/crops/<data set>-<split>-<key>/`` holds the pixels of all people as one array that is mapped into
 memory, and the colours that surround them. The key is drawn from the data set's checksum and from all that decides on
 the pixels, so a cache that no longer fits is never found. It is filled under another name and renamed at the end: what
-a killed run leaves half-done is not found either. The folder ``cache`` may be deleted at any time.
+a killed run leaves half-done is not found either. Runs that begin together wait for the one that cuts. The folder
+``cache`` may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from exlcap.console import progress, say
 from exlcap.errors import ExlcapError
-from exlcap.files import sha256_bytes
+from exlcap.files import one_at_a_time, sha256_bytes
 from exlcap.train.config import InputConfig
 from exlcap.train.crops import MARGIN, Crop, as_crop, by_image, cut_pixels, kept_size, mean_colour
 from exlcap.train.pairs import Figure, read_image
@@ -45,7 +46,9 @@ def cached_crops(
     folder = data.parent.parent / "cache" / "crops" / f"{data.name}-{split}-{key}"
     shape = (len(figures), *kept_size(size), 3)
     if not _whole(folder, shape):
-        _fill(folder, data, figures, shape, size, how)
+        with one_at_a_time(folder, f"cuts the people of {data.name}"):
+            if not _whole(folder, shape):
+                _fill(folder, data, figures, shape, size, how)
     pixels = np.load(folder / PIXELS, mmap_mode="r")
     borders = np.load(folder / BORDERS)
     return [as_crop(figure, pixels[i], tuple(borders[i].tolist()), size, how) for i, figure in enumerate(figures)]
@@ -93,8 +96,7 @@ def _fill(
         _cut_all(data, figures, pixels, borders, size, how)
         pixels.flush()
         np.save(part / BORDERS, borders)
-        if not _whole(folder, shape):  # another run may have been faster
-            part.rename(folder)
+        part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -121,7 +123,7 @@ def _cut_all(
 
 
 def _forget_remains(folder: Path) -> None:
-    """Remove what killed runs left of this cache; a younger one may be another run at work."""
+    """Remove what killed runs left of this cache; a younger one may be a run of another machine at work."""
     for path in folder.parent.glob(f".{folder.name}.*"):
         if time.time() - path.stat().st_mtime > DAY_S:
             shutil.rmtree(path, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def caches(data: Path) -> list[Path]:
-    return sorted((data.parent.parent / "cache" / "crops").iterdir())
+    return sorted(path for path in (data.parent.parent / "cache" / "crops").iterdir() if path.is_dir())
 
 
 def crops_of(data: Path, figures: tuple[Figure, ...], checksum: str = "abc", how: InputConfig = AREA) -> list[Crop]:
@@ -95,6 +96,16 @@ def test_other_data_or_other_settings_have_another_cache(
         how = AREA.model_copy(update={"box_scale": (1.5, 1.5)} if change == "box" else {"resampling": "bilinear"})
         crops_of(data, figures, "abd" if change == "data" else "abc", AREA if change == "data" else how)
     assert len(reads) == 2 * before and len(caches(data)) == 2
+
+
+def test_runs_that_begin_together_cut_once(
+    data: Path, figures: tuple[Figure, ...], reads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: crops_of(data, figures), range(4)))
+    assert len(reads) == len({figure.file for figure in figures})
+    assert all(np.array_equal(crops[0].pixels, found[0][0].pixels) for crops in found)
+    assert f"waiting for another process that cuts the people of {data.name}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["pixels.npy", "borders.npy"])
