@@ -158,9 +158,12 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def one_at_a_time(path: Path, what: str) -> Iterator[None]:
-    """Hold `path` against other processes that come here with it; they wait, and say for whom: "another process that
-    <what>". Its folder is made if it is not there, and keeps a file ``<name>.lock``. A killed process lets go.
+def one_at_a_time(path: Path, what: str, otherwise: str | None = None) -> Iterator[None]:
+    """Hold `path` against other processes that come here with it. Its folder is made if it is not there, and keeps a
+    file ``<name>.lock``. A killed process lets go.
+
+    what: the other process does, as "downloads net.onnx". otherwise: what to do in place of waiting for it; None: wait.
+    Raises ExlcapError where another process holds it and waiting is not wanted.
     """
     from filelock import FileLock, Timeout
 
@@ -169,6 +172,8 @@ def one_at_a_time(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if otherwise is not None:
+            raise ExlcapError(f"another process {what}", otherwise) from None
         say(f"waiting for another process that {what}")
         lock.acquire()
     try:

@@ -11,6 +11,7 @@ from types import TracebackType
 from torch.utils.tensorboard import SummaryWriter
 
 from exlcap.console import progress
+from exlcap.files import one_at_a_time
 from exlcap.rig import Role
 from exlcap.train.batches import Batch
 from exlcap.train.config import Config
@@ -56,7 +57,8 @@ class Pace:
 
 
 class Journal:
-    """The record of a run in its folder, to be used in a ``with`` block. Not `active`: says and writes nothing.
+    """The record of a run in its folder, to be used in a ``with`` block, which no other process can enter meanwhile.
+    Not `active`: says and writes nothing.
 
     epoch, step: where the run goes on, `seconds` of training behind it; rows of log.csv and points of TensorBoard
     beyond are from a life that was cut off after its last checkpoint, and are dropped. steps: batches of an epoch.
@@ -74,6 +76,10 @@ class Journal:
 
     def __enter__(self) -> Journal:
         if self._active:
+            trains = one_at_a_time(
+                self._folder / ".run", f"trains {self._folder.name}", "wait for it, or take another --run NAME"
+            )
+            self._open.enter_context(trains)
             left = self._config.optim.epochs * self._steps - self._done
             self._tell = self._open.enter_context(progress(self._folder.name, left, self._left_s))
             self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._done or None)

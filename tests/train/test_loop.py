@@ -176,7 +176,7 @@ def test_the_run_folder_holds_log_curve_and_checkpoints_with_config_and_checksum
     folder = tmp_path / "run"
     data = new_run(folder, config, data_folder)
     run_in(folder, config, data)
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".run.lock") == [
         "best.pt", "config.toml", "environment.json", "last.pt", "log.csv", "loss.png", "samples", "tensorboard"
     ]  # fmt: skip
     header = (folder / "log.csv").read_text().splitlines()[0]
@@ -312,6 +312,16 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path, config: Config, data: Tra
     before = load_checkpoint(tmp_path / "run" / "last.pt")
     assert run_in(tmp_path / "run", config, data).epoch == 2
     assert_same(load_checkpoint(tmp_path / "run" / "last.pt"), before)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path, config: Config, data: TrainData) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with Journal(folder, config, active=True, epoch=0, step=0, steps=1, seconds=0.0):
+        with pytest.raises(ExlcapError, match="another process trains run"):
+            train(folder, config, data)
+        assert not (folder / "last.pt").exists()
+    assert train(folder, config, data).done
 
 
 def test_time_ends_training_even_within_an_epoch(
