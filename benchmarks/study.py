@@ -286,7 +286,7 @@ def machine() -> dict[str, Any]:
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    text = f"torch {version('torch')} on one thread a run of {cpu} ({os.cpu_count()} cores)"
+    text = f"torch {version('torch')}, one thread a run, on {cpu} ({os.cpu_count()} cores)"
     return {"text": text, "python": platform.python_version(), "torch": version("torch")}
 
 
