@@ -68,7 +68,7 @@ class Run:
     @property
     def name(self) -> str:
         """Name of its folder and of its row."""
-        weight = f"-w{self.weight:g}" if self.method == "ours" else ""
+        weight = f"-w{self.weight:g}".replace(".", "_") if self.method == "ours" else ""  # no dots in names of runs
         apart = "-apart" if self.shared_bn == "apart" else ""
         return f"{self.method}-{self.normalisation}{apart}{weight}-s{self.seed}"
 
