@@ -259,7 +259,7 @@ def method_tables(rows: Rows, normalisation: str, shared_bn: str = "together") -
 
 def tables(about: dict[str, Any], rows: Rows) -> str:
     """Everything measured, as Markdown."""
-    lines = [f"Measured with {about['machine']['text']}, {about['epochs']} epochs, {len(rows)} runs."]
+    lines = [f"Measured with {about['machine']}, {about['epochs']} epochs, {len(rows)} runs."]
     for normalisation in NORMALISATIONS:
         lines += method_tables(rows, normalisation)
     lines += method_tables(rows, "official", "apart")
@@ -280,14 +280,13 @@ def tables(about: dict[str, Any], rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> str:
     """What it was measured on."""
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
     )
-    text = f"torch {version('torch')}, one thread a run, on {cpu} ({os.cpu_count()} cores)"
-    return {"text": text, "python": platform.python_version(), "torch": version("torch")}
+    return f"torch {version('torch')}, one thread a run, on {cpu} ({os.cpu_count()} cores)"
 
 
 def main() -> None:
@@ -330,7 +329,7 @@ def main() -> None:
         options.report.write_text(text, encoding="utf-8")
     slim = [{key: value for key, value in row.items() if key != "oks"} for row in rows]
     told = {
-        "machine": about["machine"]["text"],
+        "machine": about["machine"],
         "versions": {name: version(name) for name in ("exlcap", "torch")},
         "figures": {"epochs": about["epochs"], "settings": about["settings"], "runs": slim},
         "bars": {},
