@@ -25,21 +25,21 @@ import numpy as np
 import numpy.typing as npt
 
 from exlcap.align.checks import check_texture
-from exlcap.align.pictures import Grey, luminance
+from exlcap.align.luminance import Grey, luminance
 from exlcap.align.quality import measure
 from exlcap.align.register import register
-from exlcap.alignment import Matrix, apply_homography, compose, image_corners
-from exlcap.errors import Refused
+from exlcap.core.alignment import Matrix, apply_homography, compose, image_corners
+from exlcap.core.errors import Refused
+from exlcap.core.records import parse
+from exlcap.core.rig import WHITE_DN, AlignmentLimits, Rig, Setting
+from exlcap.core.take import Step
 from exlcap.init import rig_toml
-from exlcap.records import parse
-from exlcap.rig import WHITE_DN, AlignmentLimits, Rig, Setting
 from exlcap.simulate.canvas import canvas_for, focus, sampler
 from exlcap.simulate.optics import true_alignment
 from exlcap.simulate.photos import read_linear
 from exlcap.simulate.rendering import render_step
 from exlcap.simulate.scenery import Place, empty_scene
 from exlcap.simulate.sensor import SensorModel
-from exlcap.take import Step
 
 SIZE = (1920, 1200)
 BLACK_DN = 60

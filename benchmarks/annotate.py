@@ -27,13 +27,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.alignment import make_alignment
 from exlcap.annotate.automatic import as_person
 from exlcap.annotate.networks.choose import Networks, choose_cards, load_networks
 from exlcap.annotate.networks.people import Found, people_in, people_in_boxes
-from exlcap.develop import Rgb8
-from exlcap.joints import JOINTS, OKS_AREA_FACTOR, OKS_SIGMAS
-from exlcap.labels import LabelledImage, read_coco
+from exlcap.core.alignment import make_alignment
+from exlcap.core.develop import Rgb8
+from exlcap.core.joints import JOINTS, OKS_AREA_FACTOR, OKS_SIGMAS
+from exlcap.core.labels import LabelledImage, read_coco
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

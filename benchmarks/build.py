@@ -23,14 +23,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from exlcap.alignment import Alignment
+from exlcap.core.alignment import Alignment
+from exlcap.core.develop import Development, Rgb8, to_srgb
+from exlcap.core.rig import ROLES, Rig, Setting, read_rig
+from exlcap.core.take import Step, encode_raw, read_raw
 from exlcap.dataset.images import linear_image, write_png
-from exlcap.develop import Development, Rgb8, to_srgb
 from exlcap.init import rig_toml
-from exlcap.rig import ROLES, Rig, Setting, read_rig
 from exlcap.simulate.optics import true_alignment
 from exlcap.simulate.rendering import Pulse, render_step
-from exlcap.take import Step, encode_raw, read_raw
 
 AIM = 0.8
 ROUNDS = 8

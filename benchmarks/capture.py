@@ -28,15 +28,15 @@ from typing import Any
 import numpy as np
 from host import machine, rss_bytes
 
-from exlcap.capture.pylon_camera import BUFFERS, PylonCamera, load_pylon, open_pylon_cameras
-from exlcap.capture.recorder import BUDGET_BYTES, Recorder
-from exlcap.capture.request import Request, plan_take
-from exlcap.capture.session import open_writer
-from exlcap.capture.shoot import Session, shoot_step
+from exlcap.capture.cameras.pylon import BUFFERS, PylonCamera, load_pylon, open_pylon_cameras
+from exlcap.capture.takes.plan import Request, plan_take
+from exlcap.capture.takes.recorder import BUDGET_BYTES, Recorder
+from exlcap.capture.takes.session import Session, shoot_step
+from exlcap.capture.takes.shoot import open_writer
+from exlcap.core.rig import ROLES, Rig, Role
+from exlcap.core.take import Frame, Raw, Take, TakeWriter, read_take
+from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
-from exlcap.rig import ROLES, Rig, Role
-from exlcap.take import Frame, Raw, Take, TakeWriter, read_take
-from exlcap.workspace import Workspace
 
 AIM = 0.9
 ROUND = 100

@@ -35,15 +35,15 @@ from torch import Tensor, nn
 from train_step import Plain
 
 from exlcap.train.config import Config
-from exlcap.train.export import onnx_bytes
-from exlcap.train.fold import folded
-from exlcap.train.heatmaps import decode
-from exlcap.train.inputs import network_input
-from exlcap.train.losses import probabilities
+from exlcap.train.data.heatmaps import decode
+from exlcap.train.data.inputs import network_input
+from exlcap.train.losses.pose import probabilities
 from exlcap.train.machine import keep_memory
-from exlcap.train.model import STRIDE, PoseNet, build_model
+from exlcap.train.networks.fold import folded
+from exlcap.train.networks.pose_net import STRIDE, PoseNet, build_model
 from exlcap.train.prepare import new_config
-from exlcap.train.trained import Trained
+from exlcap.train.results.export import onnx_bytes
+from exlcap.train.results.trained import Trained
 
 AIM = 2.5
 """Of the fastest at batch 1 against the plain model."""

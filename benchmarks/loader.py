@@ -26,17 +26,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exlcap.alignment import apply_homography
-from exlcap.joints import FLIP_INDICES
-from exlcap.rig import ROLES, Role
-from exlcap.train.augment import draw
-from exlcap.train.batches import LOW_FIRST, PairCrop, epoch_batches
-from exlcap.train.cache import cached_crops
+from exlcap.core.alignment import apply_homography
+from exlcap.core.joints import FLIP_INDICES
+from exlcap.core.rig import ROLES, Role
 from exlcap.train.config import Config
-from exlcap.train.crops import cut, place
-from exlcap.train.inputs import IMAGENET, brightened
+from exlcap.train.data.augment import draw
+from exlcap.train.data.batches import LOW_FIRST, PairCrop, epoch_batches
+from exlcap.train.data.cache import cached_crops
+from exlcap.train.data.crops import cut, place
+from exlcap.train.data.inputs import IMAGENET, brightened
+from exlcap.train.data.people import Figure, PersonPair, read_image
 from exlcap.train.machine import keep_memory
-from exlcap.train.pairs import Figure, PersonPair, read_image
 from exlcap.train.prepare import new_config
 
 AIM = 1000.0

@@ -30,16 +30,16 @@ from typing import Any
 
 from host import machine, rss_bytes
 
+from exlcap.capture.cameras.pylon import load_pylon, open_pylon_cameras
 from exlcap.capture.preview.guard import Keys
 from exlcap.capture.preview.live import LiveRig, Wanted
 from exlcap.capture.preview.serve import listen, make_server
-from exlcap.capture.pylon_camera import load_pylon, open_pylon_cameras
-from exlcap.capture.recorder import Recorder
-from exlcap.capture.request import Request, plan_take
-from exlcap.capture.session import open_writer
-from exlcap.capture.shoot import Session, shoot_step
+from exlcap.capture.takes.plan import Request, plan_take
+from exlcap.capture.takes.recorder import Recorder
+from exlcap.capture.takes.session import Session, shoot_step
+from exlcap.capture.takes.shoot import open_writer
+from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
-from exlcap.workspace import Workspace
 
 AIM = 0.97
 PAIRS = 100

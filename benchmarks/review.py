@@ -28,19 +28,19 @@ from typing import Any
 
 import numpy as np
 
-from exlcap.alignment import Alignment, write_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review import mongo
 from exlcap.annotate.review.previews import SLICES, Item, collect, write_previews
 from exlcap.annotate.review.schema import NAME
+from exlcap.core.alignment import Alignment, write_alignment
+from exlcap.core.joints import JOINTS
+from exlcap.core.labels import PairLabels, Person, TakeLabels, write_labels
+from exlcap.core.rig import ROLES, Role, Setting
+from exlcap.core.take import CameraInfo, Frame, Pair, Step, TakeHeader, TakeWriter, read_take
+from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
-from exlcap.joints import JOINTS
-from exlcap.labels import PairLabels, Person, TakeLabels, write_labels
-from exlcap.rig import ROLES, Role, Setting
 from exlcap.simulate.optics import true_alignment
 from exlcap.simulate.rendering import render_step
-from exlcap.take import CameraInfo, Frame, Pair, Step, TakeHeader, TakeWriter, read_take
-from exlcap.workspace import Workspace
 
 AIMS = {"import_s": 75.0, "pull_s": 15.0}
 BAR_PAIRS = 2000

@@ -18,12 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from exlcap.dataset.photo_pairs import Cameras
-from exlcap.dataset.simulated import find_photos, simulate_photos
-from exlcap.files import write_json
+from exlcap.core.files import write_json
+from exlcap.core.labels import COCO_CATEGORY, Person, coco_annotation
+from exlcap.core.rig import read_rig
+from exlcap.dataset.simulated.photo_pairs import Cameras
+from exlcap.dataset.simulated.photo_set import find_photos, simulate_photos
 from exlcap.init import rig_toml
-from exlcap.labels import COCO_CATEGORY, Person, coco_annotation
-from exlcap.rig import read_rig
 from exlcap.simulate.optics import true_alignment
 
 COUNT = 100

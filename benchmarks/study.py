@@ -100,11 +100,11 @@ def make_data(work: Path, photos: Path) -> Path:
 def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     """Train one network, or go on with it, and judge its last weights on all test splits."""
     began = time.process_time()
-    from exlcap.train.evaluate import oks
     from exlcap.train.loop import train
     from exlcap.train.prepare import new_config, new_run, resumed_run
-    from exlcap.train.results import How, judge, read_tests
-    from exlcap.train.trained import load_best
+    from exlcap.train.results.evaluate import How, judge, read_tests
+    from exlcap.train.results.precision import oks
+    from exlcap.train.results.trained import load_best
 
     config = new_config(
         "small",
@@ -155,8 +155,8 @@ def trained(lab: Path, runs: Sequence[Run], epochs: int, jobs: int) -> Iterator[
 
 def gradient_share(model: Any, people: Any, config: Any) -> float:
     """Norm of the weighted LUPI loss's gradient over that of the pose losses', in the backbone, on one batch."""
-    from exlcap.train.batches import epoch_batches
-    from exlcap.train.lupi import batch_lupi
+    from exlcap.train.data.batches import epoch_batches
+    from exlcap.train.losses.lupi import batch_lupi
     from exlcap.train.step import batch_losses
 
     batch = next(epoch_batches(people, config, 0))
@@ -174,10 +174,10 @@ def official_gradient_share(lab: Path) -> float:
 
     Measured on four pairs and taken times 8, since its LUPI loss is a sum over the batch of 32.
     """
-    from exlcap.train.batches import PairCrop
-    from exlcap.train.crops import crop_people
-    from exlcap.train.model import build_model
-    from exlcap.train.pairs import read_split
+    from exlcap.train.data.batches import PairCrop
+    from exlcap.train.data.crops import crop_people
+    from exlcap.train.data.people import read_split
+    from exlcap.train.networks.pose_net import build_model
     from exlcap.train.prepare import new_config
 
     config = new_config(

@@ -30,12 +30,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exlcap.train.batches import Batch
 from exlcap.train.config import Config
+from exlcap.train.data.batches import Batch
 from exlcap.train.loop import descend, new_state
-from exlcap.train.losses import pose_losses
+from exlcap.train.losses.pose import pose_losses
 from exlcap.train.machine import keep_memory
-from exlcap.train.model import PoseNet, build_model
+from exlcap.train.networks.pose_net import PoseNet, build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.step import batch_losses
 

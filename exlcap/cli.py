@@ -11,41 +11,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exlcap import __version__
-from exlcap.errors import ExlcapError
+from exlcap.core.errors import ExlcapError
 
 if TYPE_CHECKING:
-    from exlcap.workspace import Workspace
+    from exlcap.core.workspace import Workspace
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("exlcap.init", "Make a workspace with a commented rig.toml."),
-    "doctor": ("exlcap.capture.operator_commands", "Check the cameras, the computer and the disk before shooting."),
-    "meter": ("exlcap.capture.meter_command", "Find the exposure and gain of a scene or reference with the cameras."),
-    "plan": ("exlcap.capture.operator_commands", "Predict what each step of a schedule will give."),
+    "doctor": ("exlcap.capture.checking.commands", "Check the cameras, the computer and the disk before shooting."),
+    "meter": (
+        "exlcap.capture.metering.commands",
+        "Find the exposure and gain of a scene or a reference.",
+    ),
+    "plan": ("exlcap.capture.checking.commands", "Predict what each step of a schedule will give."),
     "preview": (
         "exlcap.capture.preview.commands",
         "Show both cameras on a page, to frame, focus and expose a scene, and to shoot it.",
     ),
-    "shoot": ("exlcap.capture.commands", "Shoot a take of a scene, or a static reference."),
-    "verify": ("exlcap.capture.commands", "Re-read takes and check every frame."),
+    "shoot": ("exlcap.capture.takes.commands", "Shoot a take of a scene, or a static reference."),
+    "verify": ("exlcap.capture.takes.commands", "Re-read takes and check every frame."),
     "align": ("exlcap.align.commands", "Find how the dark image lies on the bright one."),
     "annotate": ("exlcap.annotate.commands", "Label the bright frames and carry the labels to the dark ones."),
     "review": ("exlcap.annotate.review.commands", "Review labels in FiftyOne and pull decisions back."),
     "build": ("exlcap.dataset.commands", "Build a data set of aligned, labelled pairs."),
-    "stats": ("exlcap.dataset.check_commands", "Describe a data set or a COCO keypoint file in numbers and plots."),
-    "validate": ("exlcap.dataset.check_commands", "Name every defect of a data set or a COCO keypoint file."),
-    "import": ("exlcap.dataset.exchange_commands", "Import the published ExLPose or ExLPose-OCN as a data set."),
+    "stats": ("exlcap.dataset.checks.commands", "Describe a data set or a COCO keypoint file in numbers and plots."),
+    "validate": ("exlcap.dataset.checks.commands", "Name every defect of a data set or a COCO keypoint file."),
+    "import": ("exlcap.dataset.formats.commands", "Import the published ExLPose or ExLPose-OCN as a data set."),
     "export-dataset": (
-        "exlcap.dataset.exchange_commands",
+        "exlcap.dataset.formats.commands",
         "Export a data set as COCO, in the official ExLPose layout, for MMPose or for FiftyOne.",
     ),
     "simulate": (
-        "exlcap.dataset.simulate_commands",
+        "exlcap.dataset.simulated.commands",
         "Make a paired data set of this rig from any labelled photographs.",
     ),
     "train": ("exlcap.train.commands", "Train a pose network on a data set."),
-    "eval": ("exlcap.train.result_commands", "Evaluate a trained network on the test splits."),
-    "predict": ("exlcap.train.result_commands", "Predict joints of people in pictures."),
-    "export": ("exlcap.train.result_commands", "Export a trained network as ONNX with a card for annotate."),
+    "eval": ("exlcap.train.results.commands", "Evaluate a trained network on the test splits."),
+    "predict": ("exlcap.train.results.commands", "Predict joints of people in pictures."),
+    "export": ("exlcap.train.results.commands", "Export a trained network as ONNX with a card for annotate."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
 }
 """Command -> (module that defines it, its one line of help); a test holds the lines equal to the commands' own."""
@@ -99,7 +102,7 @@ def group(ctx: click.Context, folder: Path, debug: bool) -> None:
 
 def workspace_of(ctx: click.Context) -> Workspace:
     """The workspace a command works in (``-C`` or the current folder and above)."""
-    from exlcap.workspace import find_workspace
+    from exlcap.core.workspace import find_workspace
 
     folder: Path = ctx.obj
     if not folder.is_dir():

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from exlcap import __version__
-from exlcap.console import say
-from exlcap.errors import ExlcapError
+from exlcap.core.console import say
+from exlcap.core.errors import ExlcapError
 from exlcap.init import EMULATED_BASE_GAINS_DB
 
 TRAIN_MINUTES = 1.5
@@ -51,7 +51,7 @@ def demo_command(folder: Path, photos: Path | None, labels: Path | None) -> None
 
 def new_folder(parent: Path) -> Path:
     """The first free folder lab-NNN in `parent`, so that the remains of an earlier demo never stand in the way."""
-    from exlcap.workspace import numbered
+    from exlcap.core.workspace import numbered
 
     used = numbered(parent, "lab") if parent.is_dir() else []
     return parent / f"lab-{used[-1][0] + 1 if used else 1:03d}"
@@ -97,9 +97,9 @@ def _exlcap(lab: Path, name: str, arguments: Sequence[str]) -> None:
 
 def report(lab: Path, seconds: dict[str, float]) -> None:
     """Print what was done and where it lies, and keep it in demo.json."""
-    from exlcap.alignment import alignment_in_force, read_alignment
-    from exlcap.files import read_json, write_json
-    from exlcap.workspace import Workspace
+    from exlcap.core.alignment import alignment_in_force, read_alignment
+    from exlcap.core.files import read_json, write_json
+    from exlcap.core.workspace import Workspace
 
     workspace = Workspace(lab)
     _, alignment = alignment_in_force(workspace)

@@ -8,8 +8,8 @@ from string import Template
 
 import click
 
-from exlcap.console import result
-from exlcap.errors import ExlcapError
+from exlcap.core.console import result
+from exlcap.core.errors import ExlcapError
 
 TEMPLATES = Path(__file__).parent / "templates"
 EMULATED_BASE_GAINS_DB = {
@@ -79,7 +79,7 @@ def init_command(
       exlcap init --emulated lab
       exlcap init --emulated --photos pictures --labels coco.json lab
     """
-    from exlcap.files import write_atomic
+    from exlcap.core.files import write_atomic
 
     if (photos is None) != (labels is None):
         raise click.UsageError("--photos and --labels go together")

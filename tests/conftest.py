@@ -11,11 +11,11 @@ import pytest
 
 os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported, which any test may do first
 
-from exlcap.files import write_json
+from exlcap.core.files import write_json
+from exlcap.core.rig import ROLES, Rig, Setting
+from exlcap.core.take import CameraInfo, Pair, Step, Take, TakeHeader, TakeWriter, pair_id, read_take
+from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
-from exlcap.rig import ROLES, Rig, Setting
-from exlcap.take import CameraInfo, Pair, Step, Take, TakeHeader, TakeWriter, pair_id, read_take
-from exlcap.workspace import Workspace
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SMALL = {"width = 960": "width = 320", "height = 600": "height = 200", "people = [4, 6]": "people = [2, 3]"}

@@ -10,12 +10,12 @@ import pytest
 
 from exlcap.align.blocks import fit_blocks, resample
 from exlcap.align.commands import align_take
-from exlcap.align.pictures import average_raw, local_contrast, luminance
+from exlcap.align.luminance import average_raw, local_contrast, luminance
 from exlcap.align.quality import check_geometry, check_residual, measure, placement
 from exlcap.align.register import Registration, blocks_at, blocks_back, flip, register, scaling, shrunk
-from exlcap.alignment import Residual, apply_homography, read_alignment
-from exlcap.errors import Refused
-from exlcap.rig import AlignmentLimits
+from exlcap.core.alignment import Residual, apply_homography, read_alignment
+from exlcap.core.errors import Refused
+from exlcap.core.rig import AlignmentLimits
 from exlcap.simulate.optics import true_alignment, true_homography
 from tests.conftest import make_take, make_workspace
 

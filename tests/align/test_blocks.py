@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from exlcap.align.blocks import cells_of, fit_blocks, gradient, measure_blocks, pooled_shifts
 from exlcap.align.quality import structure
-from exlcap.alignment import apply_homography, image_corners
+from exlcap.core.alignment import apply_homography, image_corners
 
 SIZE = (640, 416)
 

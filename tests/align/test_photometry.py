@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from exlcap.align.photometry import light_scale, photometry, quads, remarks
-from exlcap.alignment import mirror_matrix
-from exlcap.errors import Refused
-from exlcap.rig import Setting
+from exlcap.core.alignment import mirror_matrix
+from exlcap.core.errors import Refused
+from exlcap.core.rig import Setting
 from exlcap.simulate.sensor import mosaic
 
 SETTINGS = (Setting(exposure_us=1000, gain_db=0), Setting(exposure_us=50_000, gain_db=6))

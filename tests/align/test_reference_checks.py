@@ -13,9 +13,9 @@ from exlcap.align.commands import align_take
 from exlcap.align.photometry import check_roles
 from exlcap.align.quality import measure
 from exlcap.align.register import Registration, register
-from exlcap.errors import ExlcapError, Refused
-from exlcap.rig import AlignmentLimits, Setting
-from exlcap.take import encode_raw, read_take
+from exlcap.core.errors import ExlcapError, Refused
+from exlcap.core.rig import AlignmentLimits, Setting
+from exlcap.core.take import encode_raw, read_take
 from tests.conftest import make_take, make_workspace
 
 FULL = {"width = 320": "width = 960", "height = 200": "height = 600"}

@@ -10,7 +10,7 @@ from exlcap.annotate.review.mongo import database, fiftyone_on, stored
 from exlcap.annotate.review.previews import SLICES, collect
 from exlcap.annotate.review.samples import update_samples
 from exlcap.annotate.review.schema import NAME, prepare_dataset
-from exlcap.workspace import Workspace
+from exlcap.core.workspace import Workspace
 
 OWN = {"_id", "_rand", "_dataset_id", "created_at", "last_modified_at"}
 

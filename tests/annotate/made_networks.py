@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from exlcap.joints import JOINTS
+from exlcap.core.joints import JOINTS
 
 PARTS = ("head", "neck", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 LEVELS = {part: 40 + 26 * number for number, part in enumerate(PARTS)}

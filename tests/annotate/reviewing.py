@@ -14,14 +14,14 @@ from dataclasses import replace
 import numpy as np
 import pymongo
 
-from exlcap.alignment import write_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.commands import label_take
-from exlcap.annotate.hand import read_hand_labels
+from exlcap.annotate.hand_labels import read_hand_labels
 from exlcap.annotate.review import mongo
-from exlcap.labels import read_labels, write_labels
+from exlcap.core.alignment import write_alignment
+from exlcap.core.labels import read_labels, write_labels
+from exlcap.core.workspace import Workspace
 from exlcap.simulate.optics import true_alignment
-from exlcap.workspace import Workspace
 from tests.conftest import make_take, make_workspace
 
 COMMAND = [sys.executable, "-m", "exlcap"]

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exlcap.align.commands import align_take
-from exlcap.alignment import make_alignment, write_alignment
 from exlcap.annotate.carry import CARRIED, carry
-from exlcap.annotate.hand import iou, merge, on_bright_frame, read_hand_labels
-from exlcap.errors import ExlcapError
-from exlcap.labels import LabelledImage, PairLabels, Person, read_labels, write_labels
+from exlcap.annotate.hand_labels import iou, merge, on_bright_frame, read_hand_labels
+from exlcap.core.alignment import make_alignment, write_alignment
+from exlcap.core.errors import ExlcapError
+from exlcap.core.labels import LabelledImage, PairLabels, Person, read_labels, write_labels
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 

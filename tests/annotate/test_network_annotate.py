@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from exlcap.alignment import make_alignment, write_alignment
 from exlcap.annotate import automatic
 from exlcap.annotate.commands import annotate_command
-from exlcap.annotate.hand import iou
+from exlcap.annotate.hand_labels import iou
 from exlcap.annotate.tracks import NEW, with_ids
-from exlcap.errors import ExlcapError
-from exlcap.files import sha256_file
-from exlcap.labels import PairLabels, Person, read_coco, read_labels, write_labels
-from exlcap.rig import ROLES, WHITE_DN
+from exlcap.core.alignment import make_alignment, write_alignment
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import sha256_file
+from exlcap.core.labels import PairLabels, Person, read_coco, read_labels, write_labels
+from exlcap.core.rig import ROLES, WHITE_DN
+from exlcap.core.take import CameraInfo, Pair, TakeHeader, TakeWriter
 from exlcap.simulate.optics import true_alignment
-from exlcap.take import CameraInfo, Pair, TakeHeader, TakeWriter
 from tests.annotate import made_networks as made
 from tests.conftest import make_take, make_workspace, steps_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from exlcap.annotate.networks.card import SHIPPED, read_card
-from exlcap.errors import ExlcapError
-from exlcap.joints import JOINTS
+from exlcap.core.errors import ExlcapError
+from exlcap.core.joints import JOINTS
 
 TEST_CARDS = Path(__file__).parent / "cards"
 OWN = """

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from exlcap.annotate.networks.card import Coordinates, Heatmap, Input, Joints, Simcc
 from exlcap.annotate.networks.decode import from_coordinates, from_heatmaps, from_simcc
 from exlcap.annotate.networks.detect import from_yolox
+from exlcap.annotate.networks.network import input_tensor
 from exlcap.annotate.networks.people import as_ours
 from exlcap.annotate.networks.placing import crop_matrix, placed, whole_matrix
-from exlcap.annotate.networks.session import input_tensor
-from exlcap.errors import ExlcapError
-from exlcap.joints import JOINTS
+from exlcap.core.errors import ExlcapError
+from exlcap.core.joints import JOINTS
 
 SIZE = (96, 128)
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from exlcap.annotate.networks.card import read_card
 from exlcap.annotate.networks.choose import Cards, choose_cards, given_weights, load_networks
 from exlcap.annotate.networks.detect import find_boxes
+from exlcap.annotate.networks.network import load_network
 from exlcap.annotate.networks.oks import oks, suppressed_boxes
 from exlcap.annotate.networks.people import agreed, people_in, people_in_boxes
-from exlcap.annotate.networks.session import load_network
-from exlcap.errors import ExlcapError
-from exlcap.files import sha256_file
-from exlcap.joints import FLIP_INDICES, JOINTS
-from exlcap.labels import read_coco
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import sha256_file
+from exlcap.core.joints import FLIP_INDICES, JOINTS
+from exlcap.core.labels import read_coco
 from tests.annotate import made_networks as made
 
 TEST_CARDS = Path(__file__).parent / "cards"

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from exlcap.alignment import Crop
 from exlcap.annotate.review.proxy import from_proxy, points_of, standing_proxy
-from exlcap.joints import JOINTS
+from exlcap.core.alignment import Crop
+from exlcap.core.joints import JOINTS
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import Reviewer, labelled_workspace, labels_of, pull
 from tests.browser import chromium

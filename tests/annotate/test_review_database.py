@@ -20,8 +20,8 @@ import pytest
 
 from exlcap.annotate.review import mongo
 from exlcap.annotate.review.app import least_certain
-from exlcap.errors import ExlcapError
-from exlcap.joints import JOINTS
+from exlcap.core.errors import ExlcapError
+from exlcap.core.joints import JOINTS
 from tests.annotate.reviewing import Reviewer, answers, exlcap, labelled_workspace, labels_of, pull
 from tests.conftest import make_workspace
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exlcap.alignment import Crop
 from exlcap.annotate.review.proxy import (
     ORDER,
     PATHS,
@@ -20,8 +19,9 @@ from exlcap.annotate.review.proxy import (
     to_proxy,
     with_edits,
 )
-from exlcap.joints import JOINTS
-from exlcap.labels import Person
+from exlcap.core.alignment import Crop
+from exlcap.core.joints import JOINTS
+from exlcap.core.labels import Person
 
 CROP, SIZE = Crop(8, 4, 300, 180), (320, 200)
 WRIST, HEAD = JOINTS.index("left_wrist"), JOINTS.index("head")

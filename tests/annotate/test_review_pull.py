@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exlcap.alignment import Photometry, read_alignment
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
 from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
 from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
 from exlcap.annotate.review.samples import Imported, lowest_score, shown, widest_spread_px
+from exlcap.core.alignment import Photometry, read_alignment
+from exlcap.core.files import write_json
+from exlcap.core.joints import JOINTS
+from exlcap.core.labels import Person, decision, read_labels
+from exlcap.core.rig import ROLES
 from exlcap.dataset import build
 from exlcap.dataset.images import encoded, linear_image
 from exlcap.dataset.manifest import Parameters
-from exlcap.files import write_json
-from exlcap.joints import JOINTS
-from exlcap.labels import Person, decision, read_labels
-from exlcap.rig import ROLES
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import labelled_workspace, labels_of
 from tests.conftest import make_workspace

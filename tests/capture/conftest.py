@@ -12,13 +12,13 @@ import pytest
 
 os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported
 
-from exlcap.capture.request import Request, plan_take
-from exlcap.capture.session import open_writer, shoot_plan
-from exlcap.capture.simulated_camera import SimulatedCamera, true_pulse
+from exlcap.capture.cameras.simulated import SimulatedCamera, true_pulse
+from exlcap.capture.takes.plan import Request, plan_take
+from exlcap.capture.takes.shoot import open_writer, shoot_plan
+from exlcap.core.rig import ROLES
+from exlcap.core.take import Take, read_take
+from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
-from exlcap.rig import ROLES
-from exlcap.take import Take, read_take
-from exlcap.workspace import Workspace
 
 TINY = {"width = 960": "width = 64", "height = 600": "height = 64", "pulse_hz = 20.0": "pulse_hz = 160.0"}
 SMALL = {"width = 960": "width = 320", "height = 600": "height = 200", "pulse_hz = 20.0": "pulse_hz = 60.0"}

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.alignment import (
+from exlcap.core.alignment import (
     alignment_in_force,
     apply_homography,
     image_corners,
@@ -12,7 +12,7 @@ from exlcap.alignment import (
     read_alignment,
     write_alignment,
 )
-from exlcap.errors import ExlcapError
+from exlcap.core.errors import ExlcapError
 
 SMALL = st.floats(-0.02, 0.02)
 NEAR_IDENTITY = st.builds(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from exlcap import console
+from exlcap.core import console
 
 
 class Clock:
@@ -54,7 +54,7 @@ def test_a_limit_beyond_the_last_step_changes_nothing_and_one_that_is_over_leave
 
 BAR = """
 import time
-from exlcap.console import progress
+from exlcap.core.console import progress
 with progress("crops", 2, limit_s=7200) as step:
     for number in (1, 2):
         time.sleep(0.1)

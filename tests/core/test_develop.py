@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.develop import Development, amplified, develop, to_srgb
+from exlcap.core.develop import Development, amplified, develop, to_srgb
 
 
 def mosaic(rgb, shape=(16, 16)):

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import exlcap.downloads as downloads
-from exlcap.downloads import fetch, read_member, recorded_sha256
-from exlcap.errors import ExlcapError
+import exlcap.core.downloads as downloads
+from exlcap.core.downloads import fetch, read_member, recorded_sha256
+from exlcap.core.errors import ExlcapError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MB
 SUM = hashlib.sha256(CONTENT).hexdigest()

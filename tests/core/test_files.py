@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.errors import ExlcapError
-from exlcap.files import append_jsonl, read_json, read_jsonl, sha256_file, write_atomic, write_json
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import append_jsonl, read_json, read_jsonl, sha256_file, write_atomic, write_json
 
 RECORDS = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=3), max_size=6)
 
@@ -24,7 +24,7 @@ def test_a_write_that_finds_no_room_keeps_the_old_file_and_leaves_nothing_behind
     path = tmp_path / "file.bin"
     write_atomic(path, b"old")
     code = (
-        "import resource, signal, sys; from pathlib import Path; from exlcap.files import write_atomic\n"
+        "import resource, signal, sys; from pathlib import Path; from exlcap.core.files import write_atomic\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_atomic(Path(sys.argv[1]), bytes(5000))"
     )
@@ -90,7 +90,7 @@ def test_a_checksum_is_that_of_sha256sum(tmp_path):
 def test_kill_9_while_appending_loses_at_most_the_last_line(tmp_path):
     path = tmp_path / "list.jsonl"
     code = (
-        "import sys, itertools; from pathlib import Path; from exlcap.files import append_jsonl\n"
+        "import sys, itertools; from pathlib import Path; from exlcap.core.files import append_jsonl\n"
         "for n in itertools.count(): append_jsonl(Path(sys.argv[1]), {'n': n, 'pad': 'x' * 5000}); print(n, flush=True)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)

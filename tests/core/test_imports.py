@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STAGES = ("simulate", "capture", "align", "annotate", "dataset", "train")
 ALLOWED = {
-    "exlcap": set(),
+    "core": set(),
     "simulate": set(),
     "capture": {"align", "simulate"},
     "align": set(),
@@ -40,7 +40,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", ALLOWED)
 def test_a_stage_imports_only_its_neighbours(stage):
-    files = sorted((ROOT / stage).rglob("*.py"))
+    files = sorted((ROOT / "exlcap" / stage).rglob("*.py"))
     assert files
     for path in files:
         names = imports(path)
@@ -54,6 +54,6 @@ def test_a_stage_imports_only_its_neighbours(stage):
 
 
 def test_modules_stay_small():
-    long = {str(p.relative_to(ROOT)): n for s in ("exlcap", *STAGES) for p in (ROOT / s).rglob("*.py")
-            if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450}  # fmt: skip
+    long = {str(p.relative_to(ROOT)): n for p in (ROOT / "exlcap").rglob("*.py")
+            if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400}  # fmt: skip
     assert long == {}

@@ -1,4 +1,4 @@
-from exlcap.joints import FLIP_INDICES, JOINTS, OKS_SIGMAS, SKELETON, mirrored
+from exlcap.core.joints import FLIP_INDICES, JOINTS, OKS_SIGMAS, SKELETON, mirrored
 
 
 def test_the_order_is_crowdpose():

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exlcap.errors import ExlcapError
-from exlcap.joints import JOINTS
-from exlcap.labels import (
+from exlcap.core.errors import ExlcapError
+from exlcap.core.joints import JOINTS
+from exlcap.core.labels import (
     COCO_CATEGORY,
     PairLabels,
     Person,

@@ -1,8 +1,8 @@
 import pytest
 
-from exlcap.errors import ExlcapError
+from exlcap.core.errors import ExlcapError
+from exlcap.core.rig import read_rig
 from exlcap.init import rig_toml
-from exlcap.rig import read_rig
 
 
 def test_both_templates_are_valid(tmp_path):

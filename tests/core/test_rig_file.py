@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from exlcap.errors import ExlcapError
-from exlcap.rig import Setting, read_rig
-from exlcap.rig_file import store_base, store_reference
+from exlcap.core.errors import ExlcapError
+from exlcap.core.rig import Setting, read_rig
+from exlcap.core.rig_file import store_base, store_reference
 
 NEW = Setting(exposure_us=2345.6, gain_db=7.25)
 

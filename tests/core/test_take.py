@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exlcap.errors import ExlcapError
-from exlcap.rig import ROLES, Setting
-from exlcap.take import CameraInfo, Pair, Step, TakeHeader, TakeWriter, encode_raw, pair_id, read_raw, read_take
+from exlcap.core.errors import ExlcapError
+from exlcap.core.rig import ROLES, Setting
+from exlcap.core.take import CameraInfo, Pair, Step, TakeHeader, TakeWriter, encode_raw, pair_id, read_raw, read_take
 
 SETTING = Setting(exposure_us=250.0, gain_db=12.0412)
 

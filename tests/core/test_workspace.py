@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.errors import ExlcapError
-from exlcap.workspace import NAME, check_name, find_workspace, numbered
+from exlcap.core.errors import ExlcapError
+from exlcap.core.workspace import NAME, check_name, find_workspace, numbered
 
 
 @pytest.mark.parametrize(

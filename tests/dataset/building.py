@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from exlcap.alignment import write_alignment
 from exlcap.annotate.commands import label_take
-from exlcap.annotate.hand import read_hand_labels
-from exlcap.labels import write_labels
+from exlcap.annotate.hand_labels import read_hand_labels
+from exlcap.core.alignment import write_alignment
+from exlcap.core.labels import write_labels
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from exlcap import __version__
+from exlcap.core.files import sha256_file, write_json
+from exlcap.core.labels import Person
+from exlcap.core.take import pair_id
 from exlcap.dataset.annotations import annotation_files
 from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Manifest, PairEntry, write_manifest
-from exlcap.files import sha256_file, write_json
-from exlcap.labels import Person
-from exlcap.take import pair_id
 
 SIZE = (64, 48)
 SPLITS = {"train": ("hall",), "val": ("yard",), "test": ("alley", "plaza")}

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from exlcap.alignment import Photometry
+from exlcap.core.alignment import Photometry
+from exlcap.core.develop import Development, develop, low_on_well, to_srgb
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import sha256_file
+from exlcap.core.labels import Person, read_labels, write_labels
+from exlcap.core.rig import Colour
 from exlcap.dataset.annotations import crowd_index, in_crop
 from exlcap.dataset.build import build, collect
 from exlcap.dataset.built_card import built_card
+from exlcap.dataset.contact_sheet import choose
 from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
-from exlcap.dataset.sheet import choose
-from exlcap.dataset.table import as_text, table1
-from exlcap.develop import Development, develop, low_on_well, to_srgb
-from exlcap.errors import ExlcapError
-from exlcap.files import sha256_file
-from exlcap.labels import Person, read_labels, write_labels
-from exlcap.rig import Colour
-from exlcap.train.pairs import read_split
+from exlcap.dataset.table1 import as_text, table1
+from exlcap.train.data.people import read_split
 from tests.conftest import make_take
 from tests.dataset.building import exlcap, label_from_truth, prepare
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from exlcap.core.errors import ExlcapError
+from exlcap.core.labels import read_labels, write_labels
 from exlcap.dataset.build import build, collect, through_review
 from exlcap.dataset.manifest import Parameters, read_manifest
-from exlcap.errors import ExlcapError
-from exlcap.labels import read_labels, write_labels
 from tests.dataset.building import exlcap, prepare
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exlcap.core.errors import ExlcapError
+from exlcap.core.light_levels import lighting_split
 from exlcap.dataset.split import split_scenes
-from exlcap.errors import ExlcapError
-from exlcap.lighting import lighting_split
 
 GAINS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=4), st.floats(0, 17.2), min_size=1, max_size=40)
 

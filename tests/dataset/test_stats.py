@@ -7,10 +7,10 @@ import sys
 import cv2
 import pytest
 
+from exlcap.dataset.checks.validate import annotation_files_of
 from exlcap.dataset.manifest import read_manifest
 from exlcap.dataset.plots import write_plots
 from exlcap.dataset.stats import as_json, as_text, stats_of
-from exlcap.dataset.validate import annotation_files_of
 from tests.dataset.small import write_small_dataset
 
 

@@ -10,13 +10,13 @@ import sys
 import cv2
 import pytest
 
-from exlcap.alignment import alignment_in_force, read_alignment
+from exlcap.core.alignment import alignment_in_force, read_alignment
+from exlcap.core.light_levels import lighting_split
+from exlcap.core.rig import read_rig
 from exlcap.dataset.manifest import read_complete
 from exlcap.dataset.split import split_scenes
 from exlcap.demo import new_folder
 from exlcap.init import rig_toml
-from exlcap.lighting import lighting_split
-from exlcap.rig import read_rig
 from tests.conftest import make_workspace
 
 SIZE = {"width = 320": "width = 640", "height = 200": "height = 400"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from exlcap.records import parse
-from exlcap.rig import Rig, Setting
-from exlcap.take import Step
+from exlcap.core.records import parse
+from exlcap.core.rig import Rig, Setting
+from exlcap.core.take import Step
 
 BLACK_DN = 60
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exlcap.alignment import image_corners
-from exlcap.errors import ExlcapError
+from exlcap.core.alignment import image_corners
+from exlcap.core.errors import ExlcapError
 from exlcap.simulate.canvas import canvas_for, focus, sampler
 from exlcap.simulate.optics import true_alignment
 

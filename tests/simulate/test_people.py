@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exlcap.joints import JOINTS, joint_index, mirrored
+from exlcap.core.joints import JOINTS, joint_index, mirrored
 from exlcap.simulate.actions import ACTIONS, Placed, random_motion
 from exlcap.simulate.body import Arm, Figure, Leg, Pose, posed
 from exlcap.simulate.canvas import Canvas

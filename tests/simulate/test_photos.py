@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from exlcap.develop import Development, develop, to_srgb
-from exlcap.errors import ExlcapError
-from exlcap.joints import JOINTS, N_JOINTS
-from exlcap.labels import COCO_CATEGORY
+from exlcap.core.develop import Development, develop, to_srgb
+from exlcap.core.errors import ExlcapError
+from exlcap.core.joints import JOINTS, N_JOINTS
+from exlcap.core.labels import COCO_CATEGORY
 from exlcap.simulate.photos import choose_photo, photo_to_well
 from exlcap.simulate.rendering import render_step
 

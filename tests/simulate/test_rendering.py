@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from exlcap.develop import Development, develop, to_srgb
-from exlcap.errors import ExlcapError
-from exlcap.labels import read_coco
-from exlcap.rig import Setting
+from exlcap.core.develop import Development, develop, to_srgb
+from exlcap.core.errors import ExlcapError
+from exlcap.core.labels import read_coco
+from exlcap.core.rig import Setting
+from exlcap.core.take import Step
 from exlcap.simulate.rendering import render_step, truth_coco
-from exlcap.take import Step
 
 HOW = Development(black_level_dn=60)
 

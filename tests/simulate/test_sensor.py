@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exlcap.rig import Setting
+from exlcap.core.rig import Setting
 from exlcap.simulate.sensor import SensorModel, expose, mosaic
 
 MODEL = SensorModel(black_level_dn=60)

@@ -17,11 +17,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from exlcap.core.develop import to_srgb
+from exlcap.core.joints import JOINTS, SKELETON
+from exlcap.core.labels import COCO_CATEGORY, Person, coco_annotation
+from exlcap.core.take import pair_id
 from exlcap.dataset.manifest import Manifest, Parameters, write_manifest
-from exlcap.develop import to_srgb
-from exlcap.joints import JOINTS, SKELETON
-from exlcap.labels import COCO_CATEGORY, Person, coco_annotation
-from exlcap.take import pair_id
 
 settings.register_profile("exlcap", deadline=None)  # the first call of a function pays for imports
 settings.load_profile("exlcap")

@@ -12,7 +12,7 @@ from exlcap.cli import main
 from exlcap.train import compare as compare_module
 from exlcap.train.compare import comparison
 from exlcap.train.loop import train
-from exlcap.train.table import as_text
+from exlcap.train.results.table import as_text
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.errors import ExlcapError
+from exlcap.core.errors import ExlcapError
 from exlcap.train.commands import METHODS, PRESETS
 from exlcap.train.config import PRESETS as PRESETS_FOLDER
 from exlcap.train.config import Config, Method, config_from_toml, differences, merged, preset, preset_names, to_toml

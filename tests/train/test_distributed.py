@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from exlcap.errors import ExlcapError
-from exlcap.train.batches import epoch_batches
+from exlcap.core.errors import ExlcapError
 from exlcap.train.config import Config
+from exlcap.train.data.batches import epoch_batches
 from exlcap.train.distributed import World
 from exlcap.train.loop import State, TrainData, check_shares, new_state
 from exlcap.train.prepare import new_config, read_data
@@ -54,7 +54,7 @@ STEP = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from exlcap.train.batches import epoch_batches
+from exlcap.train.data.batches import epoch_batches
 from exlcap.train.distributed import together, world
 from exlcap.train.loop import new_state
 from exlcap.train.prepare import new_config, read_data

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 
-from exlcap.errors import ExlcapError
+from exlcap.core.errors import ExlcapError
 from exlcap.train import loop
-from exlcap.train.batches import Batch, batches_per_epoch, epoch_batches
 from exlcap.train.config import Config
+from exlcap.train.data.batches import Batch, batches_per_epoch, epoch_batches
+from exlcap.train.data.heatmaps import to_input
 from exlcap.train.distributed import World
-from exlcap.train.heatmaps import to_input
 from exlcap.train.journal import Journal, Pace
 from exlcap.train.loop import State, TrainData, train
 from exlcap.train.postmortem import picture

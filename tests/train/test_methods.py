@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from exlcap.train.batches import Batch
 from exlcap.train.commands import METHODS, PRESETS
 from exlcap.train.config import Config
-from exlcap.train.lsbn import LSBN2d
-from exlcap.train.model import PoseNet, build_model
+from exlcap.train.data.batches import Batch
+from exlcap.train.networks.lsbn import LSBN2d
+from exlcap.train.networks.pose_net import PoseNet, build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.step import batch_losses, new_optimizer
 

@@ -1,0 +1,81 @@
+"""What can be wrong with a reference before anything is aligned: black, saturated, blank, or moving."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exlcap.align.luminance import Grey, Mean, local_mean
+from exlcap.align.register import SHOOT_AGAIN, shrunk
+from exlcap.core.errors import Refused
+from exlcap.core.rig import ROLES, WHITE_DN, Role
+from exlcap.core.take import Raw, Take
+
+STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
+EXPOSE = (
+    "{change} exposure_us or gain_db of [reference.{role}] in rig.toml, or let `exlcap meter --reference` do it, and "
+    "shoot the reference again"
+)
+LEAST_LIGHT_DN = 0.5
+LEAST_CONTRAST = 0.01
+"""Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""
+BLOCK_PX = 32
+SMOOTH_PX = 5
+MOVED = 3.0
+"""Times that a block's smoothed difference may exceed what white noise leaves of it."""
+
+
+def check_not_black(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
+    """Raise Refused when an averaged raw frame, (H, W), shows no light. Parts of it are judged, not pixels: noise is no
+    light.
+    """
+    light = float(np.percentile(shrunk(mean_dn, 16), 95)) - black_level_dn
+    if light < LEAST_LIGHT_DN:
+        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its picture is within {light:.2f} DN "
+                      "of black)", EXPOSE.format(role=role, change="raise"))  # fmt: skip
+
+
+def check_not_saturated(mean_dn: Mean, role: Role, name: str) -> None:
+    """Raise Refused when much of an averaged raw frame, (H, W), is white."""
+    clipped = float(np.mean(mean_dn >= WHITE_DN - 1))
+    if clipped > 0.25:
+        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated",
+                      EXPOSE.format(role=role, change="lower"))  # fmt: skip
+
+
+def check_texture(well: Grey, name: str) -> None:
+    """Raise Refused when the bright picture, float32 (H, W), shows next to no detail."""
+    small = shrunk(well, 8)
+    contrast = float(np.std(small - local_mean(small, 12.0)) / max(float(small.mean()), 1e-9))
+    if contrast < LEAST_CONTRAST:
+        raise Refused(f"{name} shows no texture: its detail is {100 * contrast:.2f} % of its mean, "
+                      f"{100 * LEAST_CONTRAST:.0f} % is the least", SHOOT_AGAIN)  # fmt: skip
+
+
+def check_static(take: Take, moved_share: float) -> None:
+    """Raise Refused when more than a share of either camera's picture moved between the first and the last frame."""
+    if len(take.pairs) < 2:
+        return
+    first, last = take.pairs[0], take.pairs[-1]
+    for role in ROLES:
+        share = share_moved(take.raw(first, role), take.raw(last, role), take.header.rig.sensor.black_level_dn)
+        if share > moved_share:
+            raise Refused(f"{take.name}: {100 * share:.0f} % of the {role} camera's picture moved between its first "
+                          f"and its last frame ({100 * moved_share:.0f} % allowed)", STATIC)  # fmt: skip
+
+
+def share_moved(first: Raw, last: Raw, black_level_dn: float) -> float:
+    """Share of the blocks in which two raw frames, (H, W), differ by more than noise and a change of the light.
+
+    Noise is white: smoothing over n pixels leaves 1 / n of its variance, whatever its size. Motion is not. Lamps on
+    mains flicker, so the first frame is brought to the mean of the last.
+    """
+    import cv2
+
+    before, after = (frame.astype(np.float32) - np.float32(black_level_dn) for frame in (first, last))
+    change = after - before * np.float32(after.mean() / max(float(before.mean()), 1.0))
+    rows, columns = (length // BLOCK_PX for length in change.shape)
+    spreads = [
+        picture[: rows * BLOCK_PX, : columns * BLOCK_PX].reshape(rows, BLOCK_PX, columns, BLOCK_PX).var((1, 3))
+        for picture in (change, cv2.blur(change, (SMOOTH_PX, SMOOTH_PX)))
+    ]
+    return float(np.mean(spreads[1] * SMOOTH_PX**2 > MOVED * spreads[0]))

@@ -1,0 +1,68 @@
+"""Has the rig moved since its alignment? Measured on a take's own frames at k = 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exlcap.align.blocks import cells_of, pooled_shifts
+from exlcap.align.luminance import Mean, luminance, mean_of
+from exlcap.align.quality import CELLS_ACROSS
+from exlcap.align.register import blocks_at, flip
+from exlcap.core.alignment import Alignment, read_alignment
+from exlcap.core.drift import Drift, read_drift
+from exlcap.core.labels import read_labels
+from exlcap.core.take import Take
+from exlcap.core.workspace import Workspace, numbered
+
+CELL_SD_PX = 0.5
+FEWEST_CELLS = 6
+MOST_PAIRS = 8
+"""Pairs of a take it is judged by: more would make a check of many takes slow."""
+
+
+def drift_of(workspace: Workspace, take: Take) -> Drift | None:
+    """How far a take of a scene lies from the alignment that carried its labels, else from the one in force.
+
+    As noted in its folder, or measured here and not noted. Without an alignment, what the note says; None without both.
+    """
+    noted = read_drift(take.folder)
+    labels = workspace.labels(take.header.scene, take.header.number)
+    if labels.exists():
+        name = read_labels(labels).alignment
+    elif found := numbered(workspace.alignments, "align", ".json"):
+        name = found[-1][1].stem
+    else:
+        return noted
+    if noted is not None and noted.alignment == name:
+        return noted
+    return measure_drift(take, name, read_alignment(workspace.alignments / f"{name}.json"))
+
+
+def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
+    """How far a take lies from an alignment, whose name is `name`.
+
+    Both frames of a pair are of one instant, so people do not harm; the median over the parts of the picture keeps
+    those out that do (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
+    """
+    if not take.pairs:
+        return Drift(alignment=name, shift_px=None, cells=0)
+    brightest = min(pair.k for pair in take.pairs)
+    pairs = [pair for pair in take.pairs if pair.k == brightest][:MOST_PAIRS]
+    black = take.header.rig.sensor.black_level_dn
+    return drift_between(mean_of(take, pairs, "well"), mean_of(take, pairs, "low"), black, name, alignment)
+
+
+def drift_between(well_dn: Mean, low_dn: Mean, black_level_dn: float, name: str, alignment: Alignment) -> Drift:
+    """How far two views, means of raw frames of the same moments, lie from an alignment, whose name is `name`."""
+    unknown = Drift(alignment=name, shift_px=None, cells=0)
+    well, low = (luminance(mean_dn, black_level_dn) for mean_dn in (well_dn, low_dn))
+    blocks = blocks_at(well, flip(low, alignment.mirror), np.array(alignment.homography))
+    ones = np.ones(len(blocks.centres))
+    if not len(ones):
+        return unknown
+    _, shifts, covariance = pooled_shifts(blocks, ones, cells_of(blocks, CELLS_ACROSS))
+    sure = np.sqrt(np.trace(covariance, axis1=1, axis2=2)) < CELL_SD_PX
+    if sure.sum() < FEWEST_CELLS:
+        return unknown
+    x, y = np.median(shifts[sure], axis=0)
+    return Drift(alignment=name, shift_px=(float(x), float(y)), cells=int(sure.sum()))

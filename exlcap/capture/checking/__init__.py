@@ -1,0 +1,1 @@
+"""Before shooting: can this rig be trusted? After it: can this take?"""

@@ -1,0 +1,234 @@
+"""What pages see: pictures and numbers of the newest pair, made when a page asks, at a bounded rate, on one thread.
+
+The loop that grabs hands over nothing but a reference; a page that is slow misses pairs, it delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from exlcap.capture.preview.live import LiveRig, Newest
+from exlcap.capture.preview.measure import Measured, Planes, measure, planes_of, sharpness
+from exlcap.capture.preview.views import (
+    LOUPE_QUALITY,
+    Amplify,
+    Developments,
+    Mode,
+    Small,
+    brightened,
+    developments,
+    loupe,
+    loupe_centres,
+    make_small,
+    marked,
+    overlaid,
+    to_jpeg,
+    unmirrored,
+)
+from exlcap.core.alignment import Alignment, alignment_in_force
+from exlcap.core.develop import Rgb8, develop, to_srgb
+from exlcap.core.drift import Drift
+from exlcap.core.errors import ExlcapError
+from exlcap.core.rig import ROLES, Role
+from exlcap.core.take import Raw
+from exlcap.core.workspace import Workspace, numbered
+
+INTERVAL_S = 0.1
+INTERVAL_RECORDING_S = 1.0
+FRESH_S = 1.0
+"""What was made for one page serves another one for this long."""
+PATIENCE_S = 1.0
+"""A page is answered after this long even when there is no new pair."""
+NAP_S = 0.02
+KINDS_OF_LOOK = 8
+"""Different looks whose last result is kept."""
+NICE = 10
+"""The thread that makes pictures gives way to those that grab and write."""
+
+
+Place = tuple[float, float]
+"""In the bright view, as shares of width and height."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a page wants to see a pair. loupe: where it is held."""
+
+    width: int = 960
+    mode: Mode = "views"
+    amplify: Amplify = "mean"
+    marks: bool = True
+    loupe: Place | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A pair as a page sees it. pictures: JPEG by name: well, low, or both; loupe-well, loupe-low.
+
+    focus: sharpness as a share of its peak, under the loupe or of the whole view; None without light.
+    """
+
+    number: int
+    made_s: float
+    newest: Newest
+    measured: dict[Role, Measured]
+    focus: dict[Role, float | None]
+    pictures: dict[str, bytes]
+
+
+class Looker:
+    """Makes what pages ask for. Use from one event loop."""
+
+    def __init__(self, live: LiveRig) -> None:
+        self.live = live
+        self._peaks: dict[Place | None, dict[Role, float]] = {}
+        self.drift: Drift | None = None
+        self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=give_way)
+        self._busy = False
+        self._due = 0.0
+        self._made: dict[Look, Seen] = {}
+        self._measured: tuple[int, dict[Role, Planes], dict[Role, Measured]] | None = None
+        self._aligned: tuple[str, Alignment] | None = None
+
+    async def look(self, after: int, look: Look) -> Seen | None:
+        """The newest pair whose number is above `after`; None when none came for a while."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not self.live.closing:
+            newest, made = self.live.newest, self._made.get(look)
+            if newest is not None and newest.number > after and self._take_turn():
+                return await self._make(newest, look)
+            if made is not None and made.number > after and time.monotonic() - made.made_s < FRESH_S:
+                return made
+            await asyncio.sleep(NAP_S)
+        return None
+
+    def _take_turn(self) -> bool:
+        """Whether it is time to make another look."""
+        now = time.monotonic()
+        if self._busy or now < self._due:
+            return False
+        recording = self.live.status.phase == "recording"
+        self._due = now + (INTERVAL_RECORDING_S if recording else INTERVAL_S)
+        return True
+
+    async def _make(self, newest: Newest, look: Look) -> Seen:
+        self._busy = True
+        try:
+            seen = await asyncio.get_running_loop().run_in_executor(self._pool, self.see, newest, look)
+        finally:
+            self._busy = False
+        self._made.pop(look, None)
+        self._made[look] = seen
+        while len(self._made) > KINDS_OF_LOOK:
+            self._made.pop(next(iter(self._made)))
+        return seen
+
+    def alignment(self, workspace: Workspace) -> tuple[str, Alignment] | None:
+        """Name and content of the alignment in force, read when a newer one is there; None where there is none."""
+        found = numbered(workspace.alignments, "align", ".json")
+        if not found:
+            self._aligned = None
+        elif self._aligned is None or self._aligned[0] != found[-1][1].stem:
+            self._aligned = alignment_in_force(workspace)
+        return self._aligned
+
+    def see(self, newest: Newest, look: Look) -> Seen:
+        """Everything of one pair for one kind of look; on the thread that makes pictures."""
+        workspace = self.live.workspace
+        raws: dict[Role, Raw] = {role: _raw(newest, role) for role in ROLES}
+        aligned = self.alignment(workspace)
+        how = developments(workspace.rig, None if aligned is None else aligned[1])
+        planes, measured = self._numbers(newest, raws, workspace)
+        pictures = _pictures(planes, how, look)
+        sharp: dict[Role, float] = {role: measured[role].sharpness for role in ROLES}
+        if look.loupe is not None:
+            pieces, sharp = _under_loupe(raws, how, look, look.loupe)
+            pictures |= pieces
+        focus = self._of_peak(look.loupe, sharp)
+        return Seen(newest.number, time.monotonic(), newest, measured, focus, _encoded(pictures))
+
+    def _of_peak(self, place: Place | None, sharp: dict[Role, float]) -> dict[Role, float | None]:
+        """Sharpness as a share of the best at this place, which is held."""
+        before = self._peaks.pop(place, dict.fromkeys(ROLES, 0.0))
+        peaks = self._peaks[place] = {role: max(before[role], sharp[role]) for role in ROLES}
+        while len(self._peaks) > KINDS_OF_LOOK:
+            self._peaks.pop(next(iter(self._peaks)))
+        return {role: sharp[role] / peaks[role] if peaks[role] > 0 else None for role in ROLES}
+
+    def forget_peaks(self) -> None:
+        """Hold the peaks of sharpness anew."""
+        self._peaks.clear()
+
+    def _numbers(
+        self, newest: Newest, raws: dict[Role, Raw], workspace: Workspace
+    ) -> tuple[dict[Role, Planes], dict[Role, Measured]]:
+        """Planes and numbers of a pair, made once for all looks."""
+        if self._measured is None or self._measured[0] != newest.number:
+            planes = {role: planes_of(raws[role]) for role in ROLES}
+            measured = {role: measure(planes[role], workspace.rig.dark_level_dn(role)) for role in ROLES}
+            self._measured = newest.number, planes, measured
+        return self._measured[1], self._measured[2]
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown()
+
+
+def _raw(newest: Newest, role: Role) -> Raw:
+    raw = newest.shot.grab(role).raw
+    if raw is None:
+        raise ExlcapError(f"the {role} frame has no picture", "look at the next one")
+    return raw
+
+
+def _pictures(planes: dict[Role, Planes], how: Developments, look: Look) -> dict[str, Rgb8]:
+    """Both views, or one picture of both where an overlay is asked for and there is an alignment."""
+    small: dict[Role, Small] = {role: make_small(planes[role], how.of(role), look.width) for role in ROLES}
+    if look.mode != "views" and how.alignment is not None:
+        return {"both": overlaid(small["well"].light, small["low"].light, how.alignment, look.mode)}
+    if how.mirror:
+        small["low"] = unmirrored(small["low"])
+    pictures = {"well": to_srgb(small["well"].light), "low": to_srgb(brightened(small["low"].light, look.amplify))}
+    if look.marks:
+        pictures = {role: marked(pictures[role], small[role]) for role in ROLES}
+    return pictures
+
+
+def _under_loupe(
+    raws: dict[Role, Raw], how: Developments, look: Look, place: Place
+) -> tuple[dict[str, Rgb8], dict[Role, float]]:
+    """The same place of both frames at full resolution, and how sharp it is."""
+    height, width = raws["well"].shape
+    centres = loupe_centres(place, (width, height), how)
+    raw_pieces: dict[Role, Raw] = {role: loupe(raws[role], centres[role]) for role in ROLES}
+    pieces = {role: develop(raw_pieces[role], how.of(role)) for role in ROLES}
+    pieces["low"] = brightened(pieces["low"], look.amplify)
+    if how.mirror:
+        pieces["low"] = np.ascontiguousarray(pieces["low"][:, ::-1])
+    sharp: dict[Role, float] = {
+        role: sharpness(planes_of(raw), float(raw.mean()) - how.of(role).black_level_dn)
+        for role, raw in raw_pieces.items()
+    }
+    return {f"loupe-{role}": to_srgb(pieces[role]) for role in ROLES}, sharp
+
+
+def _encoded(pictures: dict[str, Rgb8]) -> dict[str, bytes]:
+    """As JPEG, what is under the loupe almost without loss."""
+    return {
+        name: to_jpeg(picture, LOUPE_QUALITY) if name.startswith("loupe") else to_jpeg(picture)
+        for name, picture in pictures.items()
+    }
+
+
+def give_way() -> None:
+    """Lower the priority of this thread alone, where the system can."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

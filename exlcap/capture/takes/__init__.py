@@ -1,0 +1,1 @@
+"""From a schedule on a scene to a take on disk."""

@@ -1,0 +1,1 @@
+"""What every stage shares: the nouns, their files, errors and console."""

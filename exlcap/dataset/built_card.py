@@ -1,0 +1,64 @@
+"""The data card of a data set built from takes: rig, alignment, labels and review."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from exlcap.core.take import TakeHeader
+from exlcap.dataset.build import Item
+from exlcap.dataset.card import card
+from exlcap.dataset.manifest import Manifest, Parameters
+
+
+def built_card(manifest: Manifest, items: Sequence[Item]) -> str:
+    """Text of the card, written anew by every build."""
+    real = "Emulated" if any(item.take.header.rig.emulator for item in items) else "Real"
+    about = (
+        f"{real} low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
+        f"exlcap {manifest.exlcap}. This page is written anew by every `exlcap build`."
+    )
+    return card(manifest, about, _how(manifest, items), _limits(items))
+
+
+def _how(manifest: Manifest, items: Sequence[Item]) -> Iterator[str]:
+    yield from map(_rig, {item.take.header.rig.name: item.take.header for item in items}.values())
+    for name, alignment in sorted({item.alignment_name: item.alignment for item in items}.items()):
+        if alignment.residual:
+            yield f"- {name}: median residual {alignment.residual.held_out_median_px:.3f} px on held-out blocks"
+    people = [person for item in items for person in item.labels.well]
+    for origin, count in Counter(person.origin for person in people).items():
+        yield f"- labels from {origin}: {count} people"
+    for state, count in Counter(person.review for person in people).items():
+        yield f"- review: {count} people {state}"
+    if manifest.parameters.accepted_only:
+        yield "- only pairs whose people were all decided on in review"
+    yield _images(manifest.parameters)
+
+
+def _rig(header: TakeHeader) -> str:
+    cameras = ", ".join(f"{role} {info.model} {info.serial}" for role, info in header.cameras.items())
+    low = header.rig.low
+    return (
+        f"- rig {header.rig.name!r}: {cameras}; ND filter {100 * low.nd_transmittance:g} %, "
+        f"dark gain {low.gain_db:g} dB, sync {header.sync_mode}"
+    )
+
+
+def _images(parameters: Parameters) -> str:
+    return (
+        f"- images: {'8-bit sRGB' if parameters.depth == 8 else '16-bit linear'}, dark image "
+        + ("laid onto the bright one" if parameters.warp == "low" else "with its pixels untouched")
+        + ", bright one cropped to the common area, white balance "
+        + ("of the reference" if parameters.white_balance == "reference" else "left as it is")
+    )
+
+
+def _limits(items: Sequence[Item]) -> Iterator[str]:
+    yield "- Joints were labelled on the bright image; what cannot be seen in the dark one is labelled all the same."
+    if any(item.take.header.rig.emulator for item in items):
+        yield "- **Shot on an emulated rig: the pictures are simulated.**"
+    if any(item.take.header.sync_mode == "software" for item in items):
+        yield "- Software triggers: on real cameras the shutters open 0.5 to 1 ms apart."
+    if any(item.take.header.settings_proof == "assumed" for item in items):
+        yield "- The cameras did not report exposure and gain of each frame: they are assumed to be as set."

@@ -1,0 +1,129 @@
+"""The data card: README.md of a data set, written from its record and from what is known of its making."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from exlcap.dataset.manifest import Manifest
+from exlcap.dataset.table1 import Row, table1
+
+GAIN_BIN_DB = 3
+LICENCE_UNKNOWN = {
+    "built": "Not chosen yet: build with `--licence` before you publish.",
+    "imported": "Not given: the terms of its publishers hold.",
+    "simulated": "Not given: the terms of the photographs and of their labels hold.",
+}
+
+
+def card(manifest: Manifest, about: str, how: Iterable[str], limits: Iterable[str]) -> str:
+    """Text of a card. how, limits: lines on how it was made, and what to beware of; the manifest tells the rest."""
+    limits = [*limits, *_left_out(manifest), *_empty_splits(manifest)]
+    sections = [
+        f"# {manifest.name}",
+        about,
+        *(["![Sample pairs](contact_sheet.png)"] if manifest.pairs else []),
+        *(_of_pairs(manifest) if manifest.pairs else _of_singles(manifest)),
+        "## How it was made",
+        "\n".join([*how, *_developments(manifest)]),
+        "## Known limits",
+        "\n".join(limits) or "None known.",
+        "## Licence",
+        manifest.licence or LICENCE_UNKNOWN[manifest.origin],
+        "The people in the pictures must have agreed to its use.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def adopted_card(manifest: Manifest) -> str:
+    """The card of a data set that was imported, or simulated from photographs."""
+    made = f"{manifest.origin} with exlcap {manifest.exlcap}"
+    if manifest.origin == "imported":
+        return card(
+            manifest,
+            f"{manifest.source}, {made}: people with 14 CrowdPose joints in the dark.",
+            ["- images copied as published; labels and splits as published, without people or images left out"],
+            [f"- Published labels have defects: `exlcap validate {manifest.name}` names them."],
+        )
+    return card(
+        manifest,
+        f"Low-light / well-lit pairs of people with 14 CrowdPose joints, {made} from photographs.",
+        [f"- from {manifest.source}, seed {manifest.parameters.seed}",
+         "- light of each photograph (sRGB undone) seen by both cameras of the rig: filter, geometry, photon and read "
+         "noise, gain, 12-bit Bayer; then developed, aligned and cropped as real frames are"],
+        ["- **Simulated: nothing here was photographed in the dark.** Noise follows a model of the sensor, and what "
+         "the photographs had (compression, their own noise, clipped lights) is in both images.",
+         "- Joints the labels of the photographs lack are not labelled."],
+    )  # fmt: skip
+
+
+def _of_pairs(manifest: Manifest) -> list[str]:
+    return [
+        "## Scenes, pairs, people, mean levels (of 255)",
+        _table(["split", "scenes", "pairs", "people", "well-lit mean", "low-light mean"], map(_row, table1(manifest))),
+        "Test splits by the well-lit gain: LL-N < 15 dB <= LL-H < 24 dB <= LL-E; LL-A is their union, WL the bright "
+        "images. No scene is in two of train, val and test.",
+        "\n".join(f"- {split}: {_named(scenes)}" for split, scenes in manifest.splits.items()),
+        "## Exposures and gains",
+        _table(["exposure (us)", "pairs"], _exposures(manifest)),
+        _table([f"well-lit gain (dB, steps of {GAIN_BIN_DB})", "pairs"], _gains(manifest)),
+    ]
+
+
+def _of_singles(manifest: Manifest) -> list[str]:
+    """For a data set of dark images without partners."""
+    level = sum(single.mean_level for single in manifest.singles) / max(1, len(manifest.singles))
+    counts = [[name, str(images), str(people)] for name, (images, people) in manifest.counts.items()]
+    return [
+        "## Images, people, mean level",
+        _table(["split", "images", "people"], counts),
+        f"Mean level {level:.1f} of 255. Exposures and gains are not published with these images.",
+    ]
+
+
+def _row(row: Row) -> list[str]:
+    levels = ["" if level is None else f"{level:.1f}" for level in (row.well_mean_level, row.low_mean_level)]
+    return [row.split, str(row.scenes), str(row.pairs), str(row.people), *levels]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _named(scenes: Sequence[str], most: int = 100) -> str:
+    """Names of scenes; of very many only how many, as dataset.json lists them."""
+    if len(scenes) > most:
+        return f"{len(scenes)} scenes, listed in dataset.json"
+    return ", ".join(scenes) or "none"
+
+
+def _exposures(manifest: Manifest) -> list[list[str]]:
+    counts = Counter(round(entry.exposure_us, 1) for entry in manifest.pairs)
+    return [[f"{exposure_us:g}", str(counts[exposure_us])] for exposure_us in sorted(counts, reverse=True)]
+
+
+def _gains(manifest: Manifest) -> list[list[str]]:
+    """A histogram of the well-lit gain."""
+    bins = Counter(int(entry.well_gain_db // GAIN_BIN_DB) * GAIN_BIN_DB for entry in manifest.pairs)
+    return [[f"{start} to {start + GAIN_BIN_DB}", str(bins[start])] for start in sorted(bins)]
+
+
+def _developments(manifest: Manifest) -> list[str]:
+    lines = []
+    for how in manifest.developments:
+        balance = " ".join(f"{factor:.3f}" for factor in how.white_balance)
+        matrix = "" if how.colour_matrix is None else f", colour matrix {[list(row) for row in how.colour_matrix]}"
+        lines.append(f"- development, {how.role}: dark level {how.black_level_dn:g} DN, white balance {balance}{matrix}"
+                     + (f" ({len(how.takes)} takes)" if how.takes else ""))  # fmt: skip
+    return lines
+
+
+def _left_out(manifest: Manifest) -> list[str]:
+    pairs = [f"- {count} pairs are left out: {why}." for why, count in manifest.pairs_left_out.items()]
+    return pairs + [f"- {count} labels of people are left out: {why}." for why, count in manifest.left_out.items()]
+
+
+def _empty_splits(manifest: Manifest) -> list[str]:
+    empty = [row.split for row in table1(manifest) if not row.pairs] if manifest.pairs else []
+    return [f"- Empty splits: {', '.join(empty)}."] if empty else []

@@ -1,0 +1,1 @@
+"""What can be wrong with labels and data sets, and how it is mended."""

@@ -1,0 +1,77 @@
+"""``exlcap validate``: every check on a data set of ours, or on a COCO keypoint file of anybody's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from exlcap.core.errors import ExlcapError
+from exlcap.dataset.checks.image_files import read_pictures
+from exlcap.dataset.checks.label_checks import LABEL_CHECKS, SEVERITIES, Finding
+from exlcap.dataset.checks.set_checks import SET_CHECKS, Subject, image_folder
+from exlcap.dataset.formats.keypoint_file import KeypointFile, read_keypoint_file
+from exlcap.dataset.manifest import read_complete
+
+SHOWN = 3
+"""Findings of a check that the text shows; --json has them all."""
+
+
+def annotation_files_of(path: Path) -> tuple[KeypointFile, ...]:
+    """The annotation files of a data set's folder, or the one file that `path` is.
+
+    Raises ExlcapError when `path` is neither, or a file cannot be read.
+    """
+    if path.is_file():
+        return (read_keypoint_file(path),)
+    read_complete(path)
+    return tuple(read_keypoint_file(file) for file in sorted((path / "annotations").glob("*.json")))
+
+
+def read_subject(path: Path) -> Subject:
+    """What is to be checked, with every image read once. A foreign file's images are looked for beside and above it."""
+    files = annotation_files_of(path)
+    names = [str(image["file_name"]) for file in files for image in file.images]
+    root = image_folder(path, names) if path.is_file() else path / "images"
+    pictures = read_pictures(root, names) if root is not None else {}
+    return Subject(files, None if path.is_file() else read_complete(path), pictures)
+
+
+def find_all(subject: Subject) -> list[Finding]:
+    """Every finding, errors first, then in the order of the checks."""
+    found = [f for check in SET_CHECKS for f in check.run(subject)]
+    found += [f for check in LABEL_CHECKS for file in subject.files for f in check.run(file, file.path.name)]
+    if not subject.pictures:
+        text = "the images were not found beside this file, so pictures were not checked"
+        found.append(Finding("images_not_found", "note", ", ".join(file.path.name for file in subject.files), text))
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
+    """How often each check found something."""
+    return dict(Counter(finding.check for finding in findings))
+
+
+def as_text(subject: Subject, findings: Sequence[Finding]) -> str:
+    """For people: every check that found something, with its first findings."""
+    images, people = len(list(subject.images())), sum(len(file.people) for file in subject.files)
+    lines = [f"{len(subject.files)} annotation files, {images} images, {people} annotations"]
+    for check, count in counts(findings).items():
+        mine = [finding for finding in findings if finding.check == check]
+        lines.append(f"{mine[0].severity:<8} {check:<22} {count:>6}")
+        lines += [f"    {finding.place()}: {finding.text}" for finding in mine[:SHOWN]]
+        if count > SHOWN:
+            lines.append(f"    ... and {count - SHOWN} more (--json lists all)")
+    errors = sum(finding.severity == "error" for finding in findings)
+    lines.append(f"{errors} errors" if errors else "no errors")
+    return "\n".join(lines)
+
+
+def resolve(path: str, datasets: Path | None) -> Path:
+    """A path as given, or the data set of that name. Raises ExlcapError when there is neither."""
+    named = [datasets / path] if datasets is not None else []
+    for found in (Path(path), *named):
+        if found.is_file() or (found / "dataset.json").is_file():
+            return found
+    raise ExlcapError(f"no data set and no annotation file at {path}",
+                      "give the name or folder of a data set, or a COCO keypoint file")  # fmt: skip

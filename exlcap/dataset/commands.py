@@ -1,0 +1,111 @@
+"""``exlcap build``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.core.console import json_option, result, say
+
+
+@click.command("build")
+@click.option("--name", default="main", show_default=True, help="Name of the data set.")
+@click.option("--every", default=1, show_default=True, help="Take every n-th pair of a step.")
+@click.option(
+    "--warp",
+    type=click.Choice(["low", "none"]),
+    default="low",
+    show_default=True,
+    help="Lay the dark image onto the bright one, or leave its pixels untouched and map the labels.",
+)
+@click.option(
+    "--depth", type=click.Choice(["8", "16"]), default="8", show_default=True, help="8-bit sRGB, or 16-bit linear."
+)
+@click.option(
+    "--white-balance",
+    type=click.Choice(["reference", "none"]),
+    default="reference",
+    show_default=True,
+    help="Make the reference grey, for each camera (put a grey card into it), or leave the colours as they are.",
+)
+@click.option(
+    "--accepted-only", is_flag=True, help="Only pairs accepted in review; without it also those not decided yet."
+)
+@click.option("--licence", default="", help="Terms under which the data set may be used, for its data card.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
+@click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
+@click.option("--val", multiple=True, metavar="SCENE", help="Put this scene into val instead of drawing them.")
+@json_option
+@click.pass_context
+def build_command(
+    ctx: click.Context,
+    name: str,
+    every: int,
+    warp: Literal["low", "none"],
+    depth: str,
+    white_balance: Literal["reference", "none"],
+    accepted_only: bool,
+    licence: str,
+    seed: int,
+    test: tuple[str, ...],
+    val: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Build a data set of aligned, labelled pairs.
+
+    12-bit raw -> linear -> aligned and cropped -> 8-bit sRGB, with COCO keypoint files: train and val by scene, test by
+    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). What was rejected in review stays out. A build that
+    was stopped goes on where it was.
+
+    \b
+    Example:
+      exlcap build
+      exlcap build --name night --every 50 --test plaza --test alley
+      exlcap build --name reviewed --accepted-only
+    """
+    from exlcap.core.errors import ExlcapError
+    from exlcap.core.files import write_atomic, write_json
+    from exlcap.dataset.build import build, collect, through_review
+    from exlcap.dataset.built_card import built_card
+    from exlcap.dataset.contact_sheet import write_sheet
+    from exlcap.dataset.drift_remarks import drift_remarks
+    from exlcap.dataset.manifest import Parameters
+    from exlcap.dataset.table1 import as_json as table_json
+    from exlcap.dataset.table1 import as_text, table1
+
+    if every < 1 or seed < 0:
+        raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
+    workspace = workspace_of(ctx)
+    items, left_out = through_review(collect(workspace, every), accepted_only)
+    for remark in drift_remarks(items):
+        say(f"warning: {remark}")
+    bits: Literal[8, 16] = 8 if depth == "8" else 16
+    parameters = Parameters(
+        every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val,
+        accepted_only=accepted_only,
+    )  # fmt: skip
+    manifest = build(workspace, name, parameters, items, licence, left_out)
+    folder = workspace.dataset(name)
+    rows = table1(manifest)
+    write_json(folder / "table1.json", table_json(rows))
+    write_sheet(folder / "contact_sheet.png", items, parameters)
+    write_atomic(folder / "README.md", built_card(manifest, items).encode())
+    for why, count in manifest.pairs_left_out.items():
+        say(f"note: {count} pairs are left out: {why}")
+    for why, count in manifest.left_out.items():
+        say(f"note: {count} labels of people are left out: {why}")
+    for row in rows:
+        if not row.pairs:
+            say(f"note: split {row.split} is empty: shoot more scenes, or brighter and darker ones")
+    scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
+    data = {
+        "folder": str(folder),
+        "table1": table_json(rows),
+        "splits": manifest.splits,
+        "left_out": manifest.left_out,
+        "pairs_left_out": manifest.pairs_left_out,
+    }
+    text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
+    result(text, data, as_json)

@@ -1,0 +1,62 @@
+"""A contact sheet: bright, dark as it is, and dark amplified, with the labelled joints drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from exlcap.core.develop import Rgb8, amplified, cropped, develop, low_on_well, to_srgb
+from exlcap.core.drawing import caption, draw_people
+from exlcap.core.light_levels import lighting_split
+from exlcap.core.rig import ROLES
+from exlcap.dataset.annotations import in_crop
+from exlcap.dataset.build import Item
+from exlcap.dataset.images import write_png
+from exlcap.dataset.manifest import Parameters
+
+ROWS = 5
+TILE_WIDTH = 640
+AMPLIFIED_MEAN = 0.2
+
+
+def write_sheet(path: Path, items: Sequence[Item], parameters: Parameters) -> None:
+    """Write a PNG of a few pairs, from bright to dark."""
+    rows = [_row(item, parameters) for item in choose(items)]
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=24) for row in rows]
+    write_png(path, np.concatenate(padded))
+
+
+def choose(items: Sequence[Item]) -> list[Item]:
+    """At most ROWS pairs that span the well-lit gains of the data set."""
+    ordered = sorted(items, key=lambda item: (_well_gain_db(item), item.pair_id))
+    return [ordered[i] for i in sorted(set(np.linspace(0, len(ordered) - 1, ROWS).round().astype(int)))]
+
+
+def _well_gain_db(item: Item) -> float:
+    return item.pair.well.read_back.gain_db
+
+
+def _row(item: Item, parameters: Parameters) -> Rgb8:
+    linear = {role: develop(item.take.raw(item.pair, role), item.development(role, parameters)) for role in ROLES}
+    well, low = cropped(linear["well"], item.alignment), low_on_well(linear["low"], item.alignment)
+    people = [p.keypoints for person in item.labels.well if (p := in_crop(person, item.alignment))]
+    setting = item.pair.well.read_back
+    split = lighting_split(setting.gain_db)
+    tiles = [
+        (well, f"{item.pair_id}: {setting.exposure_us:g} us, {setting.gain_db:.1f} dB"),
+        (low, f"dark as it is ({split})"),
+        (amplified(low, AMPLIFIED_MEAN), "dark, amplified"),
+    ]
+    return np.concatenate([_tile(to_srgb(picture), people, text) for picture, text in tiles], axis=1)
+
+
+def _tile(picture: Rgb8, people: Sequence[np.ndarray], text: str) -> Rgb8:
+    scale = TILE_WIDTH / picture.shape[1]
+    small = cv2.resize(picture, (TILE_WIDTH, round(scale * picture.shape[0])), interpolation=cv2.INTER_AREA)
+    # pixel centres: x -> (x + 0.5) * scale - 0.5
+    scaled = [np.column_stack([(k[:, :2] + 0.5) * scale - 0.5, k[:, 2]]) for k in people]
+    return np.pad(caption(draw_people(small, scaled), text), ((0, 0), (0, 6), (0, 0)), constant_values=24)

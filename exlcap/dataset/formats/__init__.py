@@ -1,0 +1,1 @@
+"""Data sets of others in, data sets for others out."""

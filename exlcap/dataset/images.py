@@ -1,0 +1,61 @@
+"""The two images of a pair: 12-bit raw -> linear -> aligned and cropped -> PNG, 8-bit sRGB or 16-bit linear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from exlcap.core.alignment import Alignment
+from exlcap.core.develop import Development, Linear, Rgb8, cropped, develop, low_on_well, to_srgb
+from exlcap.core.files import sha256_bytes, write_atomic
+from exlcap.core.rig import Role
+from exlcap.core.take import Raw
+
+Warp = Literal["low", "none"]
+Depth = Literal[8, 16]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A written image: checksum of the file and mean of its values, on the scale of 0..255."""
+
+    sha256: str
+    mean_level: float
+
+
+def linear_image(raw: Raw, role: Role, how: Development, alignment: Alignment, warp: Warp) -> Linear:
+    """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), not clipped.
+
+    The bright frame is cropped to the common area. The dark one is laid onto it (warp "low"), or kept whole with every
+    pixel as it was (warp "none"), only turned back where the camera sees it mirrored: left must stay left.
+    """
+    linear = develop(raw, how)
+    if role == "well":
+        return cropped(linear, alignment)
+    if warp == "low":
+        return low_on_well(linear, alignment)
+    return linear[:, ::-1] if alignment.mirror else linear
+
+
+def encoded(linear: Linear, depth: Depth) -> Rgb8 | npt.NDArray[np.uint16]:
+    """Linear light as it is stored: 8-bit sRGB, or 16-bit linear with 65535 at the sensor's white. Clipped to 0..1."""
+    if depth == 8:
+        return to_srgb(linear)
+    return (np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+
+
+def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> Image:
+    """Write an RGB picture (uint8 or uint16, (H, W, 3)) as PNG, atomically."""
+    import cv2
+
+    # OpenCV's own choice of filter and effort: twice as fast as zlib level 1, and sensor noise does not compress anyway
+    done, data = cv2.imencode(".png", picture[..., ::-1])
+    if not done:
+        raise ValueError(f"cannot encode a picture of {picture.dtype} {picture.shape} as PNG")
+    content = data.tobytes()
+    write_atomic(path, content)
+    return Image(sha256_bytes(content), float(picture.mean()) * 255 / np.iinfo(picture.dtype).max)

@@ -1,0 +1,58 @@
+"""The paper's Table 1 for a data set: scenes, images, people and mean level of every split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from exlcap.core.light_levels import lighting_split
+from exlcap.dataset.manifest import TEST_SPLITS, Manifest, PairEntry
+
+
+@dataclass(frozen=True)
+class Row:
+    """One split. Mean levels are of 8-bit sRGB values, 0..255; None where the split has no such images."""
+
+    split: str
+    scenes: int
+    pairs: int
+    people: int
+    well_mean_level: float | None
+    low_mean_level: float | None
+
+
+def table1(manifest: Manifest) -> list[Row]:
+    """Rows for train, val and the test splits."""
+    rows = []
+    for split, names in manifest.splits.items():
+        scenes = set(names)
+        pairs = [entry for entry in manifest.pairs if entry.scene in scenes]
+        if split != "test":
+            rows.append(_row(split, pairs, manifest.counts[split][1] // 2, ("well", "low")))
+            continue
+        for name in TEST_SPLITS:
+            mine = [e for e in pairs if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
+            rows.append(_row(name, mine, manifest.counts[f"test_{name}"][1], ("well",) if name == "WL" else ("low",)))
+    return rows
+
+
+def _row(split: str, pairs: Sequence[PairEntry], people: int, roles: tuple[str, ...]) -> Row:
+    def level(role: str) -> float | None:
+        values = [e.well_mean_level if role == "well" else e.low_mean_level for e in pairs]
+        return sum(values) / len(values) if values and role in roles else None
+
+    return Row(split, len({e.scene for e in pairs}), len(pairs), people, level("well"), level("low"))
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The table for people."""
+    lines = [f"{'split':<6} {'scenes':>6} {'pairs':>6} {'people':>7} {'well mean':>10} {'low mean':>9}"]
+    for row in rows:
+        levels = ["-" if v is None else f"{v:.1f}" for v in (row.well_mean_level, row.low_mean_level)]
+        lines.append(f"{row.split:<6} {row.scenes:>6} {row.pairs:>6} {row.people:>7} {levels[0]:>10} {levels[1]:>9}")
+    return "\n".join(lines)
+
+
+def as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """The table for machines."""
+    return [asdict(row) for row in rows]

@@ -1,0 +1,184 @@
+"""People cut out of images: each image is decoded once, each crop kept small with a margin for augmentation.
+
+A crop is the person's box times `box_scale`, widened to the input's shape. What is kept is MARGIN times larger, shrunk
+to the input's resolution: by area averaging, which averages the noise of a dark image instead of sampling it, or as
+the official code does, by bilinear sampling.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from exlcap.core.errors import ExlcapError
+from exlcap.core.labels import Box
+from exlcap.train.config import InputConfig
+from exlcap.train.data.augment import Change, Matrix, change_matrix
+from exlcap.train.data.people import REBUILD, Figure, Rgb8, read_image
+
+MARGIN = 1.5
+"""Side of what is kept over side of the crop: room for rotation, scale and shift."""
+Pixels = npt.NDArray[np.float32]
+Colour = tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A person ready for training or testing.
+
+    pixels: uint8 (h, w, 3), the surroundings of the person. border: their mean colour, for what lies beyond them.
+    to_pixels: 3 x 3, image coordinates to those of `pixels`. plain: 3 x 3, image coordinates to those of the network's
+    input without any change.
+    """
+
+    figure: Figure
+    pixels: Rgb8
+    border: Colour
+    to_pixels: Matrix
+    plain: Matrix
+
+
+@dataclass(frozen=True)
+class _Region:
+    """Whole pixels of an image, perhaps beyond its edges."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def plain_matrix(box: Box, size: tuple[int, int], box_scale: tuple[float, float]) -> Matrix:
+    """3 x 3 matrix from image coordinates to the input of (height, width) = `size` that shows a box.
+
+    box_scale: how much wider and how much higher than the box the crop is at least.
+    """
+    height, width = size
+    x, y, box_width, box_height = box
+    scale = min(width / (box_width * box_scale[0]), height / (box_height * box_scale[1]))
+    # a box from x over w pixels covers centres x .. x + w - 1 (COCO counts edges: its middle is x + w/2 - 1/2)
+    middle = np.array([x + box_width / 2 - 0.5, y + box_height / 2 - 0.5])
+    shift = np.array([(width - 1) / 2, (height - 1) / 2]) - scale * middle
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1.0]])
+
+
+def crop_people(folder: Path, figures: Sequence[Figure], size: tuple[int, int], how: InputConfig) -> list[Crop]:
+    """Crops of people in the order given, every image decoded once. size: (height, width) of the input.
+
+    Raises ExlcapError when an image is missing or damaged.
+    """
+    crops: dict[int, Crop] = {}
+    for file, places in by_image(figures).items():
+        image = read_image(folder, file)
+        for place in places:
+            crops[place] = cut(image, figures[place], size, how)
+    return [crops[place] for place in range(len(figures))]
+
+
+def by_image(figures: Sequence[Figure]) -> dict[str, list[int]]:
+    """Places of people in `figures` by the image they are in."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, figure in enumerate(figures):
+        places[figure.file].append(place)
+    return dict(places)
+
+
+def cut(image: Rgb8, figure: Figure, size: tuple[int, int], how: InputConfig) -> Crop:
+    """Cut one person out of an image, uint8 (H, W, 3). Raises ExlcapError for a box outside the image."""
+    pixels = cut_pixels(image, figure, size, how)
+    return as_crop(figure, pixels, mean_colour(pixels), size, how)
+
+
+def mean_colour(pixels: Rgb8) -> Colour:
+    """Mean of each channel. pixels: uint8 (h, w, 3)."""
+    return tuple(cv2.mean(pixels)[:3])
+
+
+def kept_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the pixels that are kept for an input of `size`."""
+    return round(size[0] * MARGIN), round(size[1] * MARGIN)
+
+
+def _region_of(plain: Matrix, size: tuple[int, int]) -> _Region:
+    """What is kept of an image: whole pixels, so that area averaging starts at pixel edges."""
+    kept = kept_size(size)
+    centre = (np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) - plain[:2, 2]) / plain[0, 0]
+    width, height = (max(1, round(side / plain[0, 0])) for side in (kept[1], kept[0]))
+    return _Region(round(centre[0] - (width - 1) / 2), round(centre[1] - (height - 1) / 2), width, height)
+
+
+def as_crop(figure: Figure, pixels: Rgb8, border: Colour, size: tuple[int, int], how: InputConfig) -> Crop:
+    """A person's kept pixels with the matrices that tell where they are from."""
+    plain = plain_matrix(figure.box, size, how.box_scale)
+    region = _region_of(plain, size)
+    height, width = kept_size(size)
+    sx, sy = width / region.width, height / region.height
+    to_pixels = np.array([[sx, 0, (0.5 - region.left) * sx - 0.5], [0, sy, (0.5 - region.top) * sy - 0.5], [0, 0, 1.0]])
+    return Crop(figure, pixels, border, to_pixels, plain)
+
+
+def cut_pixels(image: Rgb8, figure: Figure, size: tuple[int, int], how: InputConfig) -> Rgb8:
+    """What is kept of a person: uint8 (h, w, 3). Raises ExlcapError for a box outside the image."""
+    region = _region_of(plain_matrix(figure.box, size, how.box_scale), size)
+    if (
+        region.left >= image.shape[1] or region.top >= image.shape[0]
+        or region.left + region.width <= 0 or region.top + region.height <= 0
+    ):  # fmt: skip
+        raise ExlcapError(
+            f"{figure.file}: the box of person {figure.person_id} lies outside the image of "
+            f"{image.shape[1]}x{image.shape[0]} pixels",
+            REBUILD,
+        )
+    height, width = kept_size(size)
+    found = _pixels_of(image, region)
+    shrinks = region.height >= height and region.width >= width
+    averaged = how.resampling == "area"
+    kept = cv2.resize(
+        found, (width, height), interpolation=cv2.INTER_AREA if shrinks and averaged else cv2.INTER_LINEAR
+    )
+    if figure.light == "low" and averaged:
+        kept = _stretched(kept)
+    pixels: Rgb8 = np.rint(kept).astype(np.uint8)
+    return pixels
+
+
+def _pixels_of(image: Rgb8, region: _Region) -> Pixels:
+    """A region of an image as float32; beyond the image it has the mean colour, so that means stay as they are."""
+    left, top, width, height = region.left, region.top, region.width, region.height
+    inner = image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+    if inner.shape[:2] == (height, width):
+        return inner.astype(np.float32)
+    pixels = np.empty((height, width, 3), np.float32)
+    pixels[:] = inner.mean((0, 1))
+    y, x = max(0, -top), max(0, -left)
+    pixels[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
+    return pixels
+
+
+def _stretched(pixels: Pixels) -> Pixels:
+    """Each channel scaled to fill 8 bits, so that rounding does not undo the averaging of a dark crop.
+
+    The network's input is scaled to a fixed mean per channel anyway, so the factor need not be kept.
+    """
+    white = np.percentile(pixels, 99.5, axis=(0, 1))
+    factor = np.where(white > 0, 255 / np.maximum(white, 1e-6), 1.0)
+    return np.minimum(pixels * factor.astype(np.float32), 255)
+
+
+def place(crop: Crop, change: Change, size: tuple[int, int]) -> tuple[Rgb8, Matrix]:
+    """The network's input and the 3 x 3 matrix from image coordinates to it.
+
+    Returns uint8 (height, width, 3) and float64 (3, 3).
+    """
+    matrix = change_matrix(change, size) @ crop.plain
+    warp = matrix @ np.linalg.inv(crop.to_pixels)
+    pixels: Rgb8 = cv2.warpAffine(
+        crop.pixels, warp[:2], (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=crop.border
+    )
+    return pixels, matrix

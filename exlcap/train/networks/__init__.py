@@ -1,0 +1,1 @@
+"""The pose network and its parts."""

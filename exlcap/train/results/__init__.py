@@ -1,0 +1,1 @@
+"""What a trained network gives: tables, pictures, predictions, ONNX."""

@@ -1,0 +1,160 @@
+"""`exlcap eval`, `exlcap predict` and `exlcap export`: what a trained network gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exlcap.cli import workspace_of
+from exlcap.core.console import json_option, progress, result, say
+from exlcap.core.errors import ExlcapError
+from exlcap.train.commands import share_cores
+
+if TYPE_CHECKING:
+    from exlcap.core.rig import Role
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+run_option = click.option("--run", required=True, metavar="NAME", help="Run whose best weights are used.")
+
+
+@click.command()
+@run_option
+@click.option("--data", metavar="NAME", help="Data set to judge on [default: the run's own].")
+@click.option(
+    "--detections",
+    multiple=True,
+    metavar="[SPLIT=]FILE",
+    help="Boxes that a detector found instead of the true ones; may be repeated.",
+)
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
+@click.option("--official-flip", is_flag=True, help="Flip test with the official code's errors, to compare.")
+@json_option
+@click.pass_context
+def eval_command(
+    ctx: click.Context,
+    run: str,
+    data: str | None,
+    detections: tuple[str, ...],
+    flip: bool,
+    official_flip: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate a trained network on the test splits.
+
+    AP, AP50, AP75 and AR by pycocotools on LL-N, LL-H, LL-E, LL-A and WL, or on the cameras of ExLPose-OCN, beside the
+    rows of the paper's tables. table.txt, table.md, table.json and predictions.png go to runs/<run>.
+
+    Detections are a list in COCO's results format: image_id, category_id (1), bbox and score. Every annotation file
+    numbers its own images, so say whose the numbers are: LL-A=FILE serves LL-N, LL-H and LL-E too. Entries with a
+    file_name ("low/<pair>.png") need no such word. A person's score is then box score x mean joint score.
+
+    \b
+    Example:
+      exlcap eval --run first
+      exlcap eval --run first --data other-night --no-flip
+      exlcap eval --run first --detections LL-A=dark.json --detections WL=bright.json
+    """
+    share_cores()
+    from exlcap.train.results.evaluate import How, evaluate_run
+    from exlcap.train.results.trained import load_best
+
+    if official_flip and not flip:
+        raise ExlcapError("--official-flip and --no-flip exclude each other", "leave out one of them")
+    workspace = workspace_of(ctx)
+    folder = workspace.run(run)
+    trained = load_best(folder)
+    name = data or trained.config.data
+    how = How("official" if official_flip else "mirror" if flip else "none", detections)
+    text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), how)
+    result(text, facts, as_json)
+
+
+@click.command()
+@run_option
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the images it is for.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write [default: runs/<run>/<run>-<light>.onnx].")
+@json_option
+@click.pass_context
+def export_command(ctx: click.Context, run: str, light: str, out: Path | None, as_json: bool) -> None:
+    """Export a trained network as ONNX with a card for annotate.
+
+    The network of one lighting: its BatchNorm, folded into the convolutions. Crops of people, as many as one likes, go
+    in (float32, RGB, 0..255), heat maps come out; brightening and normalisation are inside. It is compared with
+    PyTorch on crops of the run's data set before it is written.
+
+    \b
+    Example:
+      exlcap export --run first --light well
+      exlcap annotate --network runs/first/first-well.toml
+    """
+    share_cores()
+    from exlcap.train.results.export import export
+    from exlcap.train.results.trained import load_best
+
+    workspace = workspace_of(ctx)
+    folder = workspace.run(run)
+    path = out or folder / f"{run}-{light}.onnx"
+    if path.suffix != ".onnx":
+        raise ExlcapError(f"{path} does not end in .onnx", "name the file so; its card gets the same name and .toml")
+    trained = load_best(folder)
+    role: Role = "low" if light == "low" else "well"
+    check = export(trained, role, path, workspace.dataset(trained.config.data))
+    crops = f"{check.images} {'crops of ' + trained.config.data if check.real else 'pictures of noise'}"
+    text = (
+        f"wrote {path} and {path.with_suffix('.toml').name} for {light} images\n"
+        f"against PyTorch on {crops}: heat maps differ by {check.difference:.1e} of their highest value, joints by "
+        f"{check.joints_px:.4f} px at most"
+    )
+    facts = {"file": str(path), "card": str(path.with_suffix(".toml")), "light": light, "images": check.images,
+             "real": check.real, "difference": check.difference, "joints_px": check.joints_px}  # fmt: skip
+    result(text, facts, as_json)
+
+
+@click.command()
+@run_option
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the pictures.")
+@click.option("--coco", type=FILE, help="COCO file that lists the pictures; its boxes are the people.")
+@click.option("--detections", type=FILE, help="Boxes in COCO's results format, instead of those of --coco.")
+@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder [default: runs/<run>/predict-NNN].")
+@click.argument("pictures", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@json_option
+@click.pass_context
+def predict_command(
+    ctx: click.Context, run: str, light: str, coco: Path | None, detections: Path | None, flip: bool, out: Path | None,
+    pictures: tuple[Path, ...], as_json: bool,
+) -> None:  # fmt: skip
+    """Predict joints of people in pictures.
+
+    PICTURES are files or folders of 8-bit images. People are the boxes of a COCO file, or those that a detector found;
+    without either, each picture is taken for one person. results.json (COCO keypoint results: x, y and score of 14
+    joints) and the pictures with skeletons go to a new folder.
+
+    \b
+    Example:
+      exlcap predict --run first --light well photo.jpg
+      exlcap predict --run first --light low --coco datasets/night/annotations/test_LL-A.json datasets/night/images/low
+      exlcap predict --run first --light low --detections boxes.json dark-photos
+    """
+    share_cores()
+    from exlcap.train.results.photos import find_photos, with_boxes
+    from exlcap.train.results.predict import new_folder, predict_photos
+    from exlcap.train.results.trained import load_best
+
+    run_folder = workspace_of(ctx).run(run)
+    trained = load_best(run_folder)
+    folder = new_folder(out, run_folder)
+    found = find_photos(pictures)
+    photos = with_boxes(found, coco, detections)
+    if not photos:
+        raise ExlcapError(f"no box of a person in the {len(found)} pictures", "check the file of boxes")
+    if len(photos) < len(found):
+        say(f"{len(found) - len(photos)} of {len(found)} pictures have no box and are left out")
+    role: Role = "low" if light == "low" else "well"
+    with progress("predict", len(photos)) as step:
+        results = predict_photos(trained, photos, role, "mirror" if flip else "none", folder, step)
+    looked = len({person["image_id"] for person in results})
+    text = f"{len(results)} people in {looked} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
+    result(text, {"folder": str(folder), "pictures": looked, "people": len(results)}, as_json)

@@ -1,0 +1,146 @@
+"""People that a detector found, in place of the true boxes: COCO's results format, one entry a box.
+
+    [{"image_id": 7, "category_id": 1, "bbox": [x, y, width, height], "score": 0.93}, ...]
+
+Image numbers are those of one annotation file, so it has to be said of which: ``LL-A=FILE`` also serves LL-N, LL-H and
+LL-E, whose images are among those of LL-A. An entry may name its image by ``file_name`` instead ("low/<pair>.png").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import read_json
+from exlcap.core.joints import N_JOINTS
+from exlcap.core.labels import Box, as_box
+from exlcap.train.data.people import Figure, Split
+
+PERSON = 1
+"""COCO's category of people; boxes of other categories are passed over."""
+FORM = 'a detection is {"image_id": 7, "category_id": 1, "bbox": [x, y, width, height], "score": 0.93}'
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A box that a detector took for a person. file: the image. score: how sure it was."""
+
+    file: str
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector found, and the images it looked at."""
+
+    found: tuple[Detection, ...]
+    files: frozenset[str]
+
+
+def read_given(given: Sequence[str], splits: Mapping[str, Split]) -> Detections:
+    """Detections as given on the command line: FILE or SPLIT=FILE each. splits: the test splits by name.
+
+    Raises ExlcapError naming what is wrong.
+    """
+    found: list[Detection] = []
+    files: set[str] = set()
+    for item in given:
+        name, _, path = item.rpartition("=")
+        if name and name not in splits:
+            raise ExlcapError(f"no test split {name!r} with people in this data set", f"it has {', '.join(splits)}")
+        chosen = {name: splits[name]} if name else splits
+        some = read_detections(Path(path), {key: split.coco["images"] for key, split in chosen.items()})
+        named = {detection.file for detection in some}
+        if twice := named & {detection.file for detection in found}:
+            raise ExlcapError(f"{path}: image {min(twice)} has detections in an earlier file", "give every image once")
+        # whoever detected in one image of a split has looked at all of them
+        looked = [_files(split) for split in chosen.values() if name or _files(split) & named]
+        found += some
+        files.update(*looked)
+    return Detections(tuple(found), frozenset(files))
+
+
+def _files(split: Split) -> set[str]:
+    return {str(image["file_name"]) for image in split.coco["images"]}
+
+
+def read_detections(path: Path, images: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Detection]:
+    """Detections of people in a file. images: COCO's `images` of the annotation files that it may speak of, by name.
+
+    Raises ExlcapError naming the file and the entry that is wrong.
+    """
+    entries = read_json(path, "file of detections")
+    if not isinstance(entries, list):
+        raise ExlcapError(
+            f"{path} is not a file of detections: expected a list, found {type(entries).__name__}",
+            f"it is COCO's results format, not annotations: {FORM}",
+        )
+    numbered = {image["id"]: image for part in images.values() for image in part} if len(images) == 1 else {}
+    named = {str(image["file_name"]): image for part in images.values() for image in part}
+    found = []
+    for place, entry in enumerate(entries):
+        try:
+            if entry.get("category_id", PERSON) == PERSON:
+                found.append(_detection(entry, numbered, named, list(images)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ExlcapError(f"{path}: detection {place + 1} of {len(entries)}: {problem}", FORM) from None
+    if not found:
+        raise ExlcapError(f"{path} holds no detection of category {PERSON} (person)", FORM)
+    return found
+
+
+def _detection(
+    entry: Mapping[str, Any],
+    numbered: Mapping[int, Mapping[str, Any]],
+    named: Mapping[str, Mapping[str, Any]],
+    splits: Sequence[str],
+) -> Detection:
+    """A checked entry. Raises KeyError, TypeError or ValueError."""
+    if "file_name" in entry:
+        image = named.get(entry["file_name"])
+    elif not numbered:
+        raise ValueError(f"whose image_id? Every split counts its own images: write {splits[0]}=FILE")
+    else:
+        image = numbered.get(entry["image_id"])
+    if image is None:
+        raise ValueError(f"no image {entry.get('file_name', entry.get('image_id'))!r} in {', '.join(splits)}")
+    box, score = as_box(entry["bbox"]), float(entry["score"])
+    if not all(math.isfinite(value) for value in (*box, score)) or score < 0:
+        raise ValueError(f"bbox and score must be finite and the score not negative: {box}, {score}")
+    if box[2] <= 0 or box[3] <= 0:
+        raise ValueError(f"the box has no area: {box}")
+    if box[0] >= image["width"] or box[1] >= image["height"] or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
+        raise ValueError(f"the box {box} lies outside its image of {image['width']}x{image['height']} pixels")
+    return Detection(str(image["file_name"]), box, score)
+
+
+def detected_figures(split: Split, detections: Detections) -> tuple[list[Figure], list[float]] | None:
+    """The detections in a split's images as people without joints, and their scores.
+
+    None where the detections do not speak of every image of the split.
+    """
+    images = {str(image["file_name"]): image for image in split.coco["images"]}
+    if not images.keys() <= detections.files:
+        return None
+    mine = [detection for detection in detections.found if detection.file in images]
+    figures = [
+        Figure(
+            file=found.file,
+            light=images[found.file]["lighting"],
+            image_id=int(images[found.file]["id"]),
+            pair_id=str(images[found.file]["pair_id"]),
+            person_id=f"detection {number}",
+            keypoints=np.zeros((N_JOINTS, 3)),
+            box=found.box,
+        )
+        for number, found in enumerate(mine)
+    ]
+    return figures, [found.score for found in mine]

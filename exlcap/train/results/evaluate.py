@@ -1,0 +1,133 @@
+"""The evaluation of a run: its best weights on the test splits, the tables and the pictures in the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import sha256_file, write_atomic, write_json
+from exlcap.train.data.people import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
+from exlcap.train.results.detections import detected_figures, read_given
+from exlcap.train.results.gallery import write_gallery
+from exlcap.train.results.inference import Flip, Predictions
+from exlcap.train.results.precision import Judged, score_people
+from exlcap.train.results.table import OCN_SPLITS, PAPER_NOTE, as_json, as_markdown, as_text, tables
+from exlcap.train.results.trained import Trained, joints_of
+
+FLIP_NOTES: dict[Flip, str] = {
+    "none": "without flip test",
+    "mirror": "with flip test",
+    "official": "with the official code's flip test, which is broken: to compare only",
+}
+
+
+@dataclass(frozen=True)
+class How:
+    """How a run is judged. detections: FILE or SPLIT=FILE each; none means the true boxes."""
+
+    flip: Flip = "mirror"
+    detections: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """What the files of this judgement are named by, nothing for the usual one."""
+        flips: dict[Flip, str] = {"none": "-no-flip", "mirror": "", "official": "-official-flip"}
+        return ("-detected" if self.detections else "") + flips[self.flip]
+
+
+def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Path, how: How) -> tuple[str, Any]:
+    """Judge a run on every test split; write table.txt, table.md, table.json and predictions.png.
+
+    Tables of another data set than the run's own, of detections or of another flip test are named after it. Returns the
+    table as text and as JSON. Raises ExlcapError when the data set has no test split with people.
+    """
+    check_dataset(data_folder)
+    splits = read_tests(data_folder)
+    judged = judge(trained, data_folder, splits, how)
+    scores = {
+        name: judged[name].scores if name in judged else None for name in {**dict.fromkeys(TEST_SPLITS), **splits}
+    }
+    config = trained.config
+    boxes = f"boxes detected: {', '.join(how.detections)}" if how.detections else "ground-truth boxes"
+    about = f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
+    notes = [f"{about}, {FLIP_NOTES[how.flip]}", PAPER_NOTE]
+    missing = [name for name in TEST_SPLITS if name not in splits]
+    if missing and not set(OCN_SPLITS) & splits.keys():
+        notes.append(f"no people in: {', '.join(missing)} (no file or an empty one)")
+    if unseen := [name for name in splits if name not in judged]:
+        notes.append(f"no detections given for: {', '.join(unseen)}")
+    counts = "; ".join(f"{name} {s.images} / {s.people}" for name, s in scores.items() if s)
+    notes.append(f"images / people: {counts}")
+    made = tables(folder.name, scores, bool(how.detections))
+    data = {
+        "format": 1,
+        "run": folder.name,
+        "method": config.method,
+        "seed": config.seed,
+        "epoch": trained.epoch,
+        "weights_sha256": sha256_file(folder / "best.pt"),
+        "data": data_name,
+        "boxes": list(how.detections) or "ground truth",
+        "flip": how.flip,
+        "splits": {name: None if score is None else score.model_dump() for name, score in scores.items()},
+        "missing": missing,
+        "tables": [as_json(table) for table in made],
+        "notes": notes,
+    }
+    suffix = ("" if data_name == config.data else f"-{data_name}") + how.suffix
+    text = "\n\n".join([*(as_text(table) for table in made), "\n".join(notes)])
+    markdown = "\n".join([*(as_markdown(table) for table in made), *(f"{note}\n" for note in notes)])
+    write_atomic(folder / f"table{suffix}.txt", (text + "\n").encode())
+    write_atomic(folder / f"table{suffix}.md", markdown.encode())
+    write_json(folder / f"table{suffix}.json", data)
+    write_gallery(folder / f"predictions{suffix}.png", data_folder, config, _dark(judged), judged.get("WL"))
+    return text, data
+
+
+def read_tests(data_folder: Path) -> dict[str, Split]:
+    """The test splits that have people, by name, the paper's first. Raises ExlcapError when there are none."""
+    found = {}
+    for name in (*TEST_SPLITS, *other_tests(data_folder)):
+        split = read_split(data_folder, f"test_{name}")
+        if split is not None and split.figures:
+            found[name] = split
+    if not found:
+        raise ExlcapError(f"{data_folder} has no test split with labelled people", REBUILD)
+    return found
+
+
+def judge(trained: Trained, data_folder: Path, splits: Mapping[str, Split], how: How) -> dict[str, Judged]:
+    """Every split judged that has people to look at. Who is in several splits is looked at once."""
+    asked: dict[str, tuple[Sequence[Figure], Sequence[float]]] = {
+        name: (split.figures, [1.0] * len(split.figures)) for name, split in splits.items()
+    }
+    if how.detections:
+        detections = read_given(how.detections, splits)
+        found = {name: detected_figures(split, detections) for name, split in splits.items()}
+        asked = {name: some for name, some in found.items() if some is not None}
+    unique = {_key(figure): figure for figures, _ in asked.values() for figure in figures}
+    place = {key: i for i, key in enumerate(unique)}
+    everybody = joints_of(trained, data_folder, list(unique.values()), how.flip)
+    judged = {}
+    for name, (figures, box_scores) in asked.items():
+        mine = np.array([place[_key(figure)] for figure in figures], np.intp)
+        predictions = Predictions(everybody.joints[mine], everybody.scores[mine])
+        scores = score_people(splits[name], figures, predictions, box_scores)
+        assert scores is not None, "read_tests takes splits with people only"
+        judged[name] = Judged(splits[name], tuple(figures), predictions, scores)
+    return judged
+
+
+def _key(figure: Figure) -> tuple[str, tuple[float, ...]]:
+    return figure.file, figure.box
+
+
+def _dark(judged: Mapping[str, Judged]) -> list[tuple[str, Judged]]:
+    """The judged dark splits; LL-A, whose people are in the others, only where it is alone."""
+    dark = [(name, part) for name, part in judged.items() if name not in ("LL-A", "WL")]
+    return dark or [(name, part) for name, part in judged.items() if name == "LL-A"]

@@ -1,0 +1,107 @@
+"""`exlcap predict`: joints of the people in any pictures, as COCO keypoint results and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from exlcap import __version__
+from exlcap.core.console import say
+from exlcap.core.drawing import draw_people
+from exlcap.core.errors import ExlcapError
+from exlcap.core.files import write_atomic, write_json
+from exlcap.core.joints import N_JOINTS
+from exlcap.core.labels import Box
+from exlcap.core.rig import Role
+from exlcap.core.workspace import numbered
+from exlcap.train.data.crops import cut
+from exlcap.train.data.people import Figure, Rgb8
+from exlcap.train.results.gallery import amplified
+from exlcap.train.results.inference import Flip, Predictions, full_score, predict
+from exlcap.train.results.photos import Photo, read_photo
+from exlcap.train.results.precision import coco_keypoints
+from exlcap.train.results.trained import Trained
+
+
+def new_folder(out: Path | None, run: Path) -> Path:
+    """Where results go: `out`, which must be new or empty, else the next runs/<run>/predict-NNN."""
+    if out is None:
+        used = numbered(run, "predict")
+        return run / f"predict-{used[-1][0] + 1 if used else 1:03d}"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ExlcapError(f"{out} exists already", "name a new folder with --out, or leave it out")
+    return out
+
+
+def predict_photos(
+    trained: Trained, photos: Sequence[Photo], light: Role, flip: Flip, folder: Path, step: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Joints of everybody in the pictures: written to `folder` as results.json, pictures/ and about.json, and returned.
+
+    A picture that cannot be read is told and left out. `step` is called once a picture. Raises ExlcapError when no
+    picture can be read.
+    """
+    results: list[dict[str, Any]] = []
+    unread = 0
+    sure = full_score(trained.config.loss)
+    for photo in photos:
+        try:
+            picture = read_photo(photo.path, turned=photo.boxes is None)
+        except ExlcapError as problem:
+            unread += 1
+            say(f"left out: {problem.message}")
+            continue
+        height, width = picture.shape[:2]
+        boxes = photo.boxes or (((0.0, 0.0, float(width), float(height)), 1.0),)
+        figures = [_figure(photo, light, number, box) for number, (box, _) in enumerate(boxes)]
+        crops = [cut(picture, figure, trained.config.size, trained.config.input) for figure in figures]
+        found = predict(trained.model, crops, trained.config, flip)
+        found = Predictions(found.joints, np.minimum(found.scores / sure, 1))
+        results += [_result(photo, found, i, box, score) for i, (box, score) in enumerate(boxes)]
+        _write_picture(folder / "pictures" / _safe(photo.name), picture, light, found)
+        step(photo.name)
+    if unread == len(photos):
+        raise ExlcapError("none of the pictures can be read", "networks of exlcap read pictures of 8-bit sRGB")
+    write_json(folder / "results.json", results)
+    config = trained.config
+    about = {"format": 1, "exlcap": __version__, "method": config.method, "data": config.data, "epoch": trained.epoch,
+             "light": light, "flip": flip, "pictures": len(photos) - unread, "people": len(results)}  # fmt: skip
+    write_json(folder / "about.json", about)
+    return results
+
+
+def _safe(name: str) -> Path:
+    """A path of a PNG that stays below the folder it is put into, whatever a COCO file calls its images."""
+    parts = [part for part in Path(name).parts if part != ".." and part != Path(name).anchor]
+    path = Path(*parts)
+    return path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
+
+
+def _figure(photo: Photo, light: Role, number: int, box: Box) -> Figure:
+    return Figure(photo.name, light, photo.image_id, photo.name, str(number + 1), np.zeros((N_JOINTS, 3)), box)
+
+
+def _result(photo: Photo, found: Predictions, person: int, box: Box, score: float) -> dict[str, Any]:
+    """One person in COCO's results format, with the name of the picture beside its number."""
+    return {
+        "image_id": photo.image_id,
+        "file_name": photo.name,
+        "category_id": 1,
+        "keypoints": [round(value, 4) for value in coco_keypoints(found, person)],
+        "score": score * float(found.scores[person].mean()),
+        "bbox": [round(value, 4) for value in box],
+    }
+
+
+def _write_picture(path: Path, picture: Rgb8, light: Role, found: Predictions) -> None:
+    """The picture, amplified where it is dark, with everybody's joints."""
+    people = [np.concatenate([joints, np.full((N_JOINTS, 1), 2.0)], 1) for joints in found.joints]
+    visible = amplified(picture) if light == "low" else picture
+    thickness = max(1, round(max(picture.shape[:2]) / 600))
+    done, data = cv2.imencode(".png", draw_people(visible, people, thickness)[..., ::-1])
+    assert done
+    write_atomic(path, data.tobytes())

@@ -1,0 +1,91 @@
+"""What one step of training needs: the losses of a batch, the optimiser, its learning rate, the averaged weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from exlcap.train.config import Config, OptimConfig
+from exlcap.train.data.batches import Batch
+from exlcap.train.losses.lupi import batch_lupi
+from exlcap.train.losses.pose import pose_losses
+from exlcap.train.machine import autocast
+from exlcap.train.networks.pose_net import Output
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of a batch, scalars in float32; None where the method has no such part."""
+
+    total: Tensor
+    low: Tensor | None
+    well: Tensor | None
+    lupi: Tensor | None
+
+    def parts(self) -> dict[str, float]:
+        """Those that there are, by the name they have in log.csv."""
+        named = {"loss": self.total, "loss_low": self.low, "loss_well": self.well, "loss_lupi": self.lupi}
+        found = {name: value.detach() for name, value in named.items() if value is not None}
+        return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
+
+
+def batch_losses(model: nn.Module, batch: Batch, config: Config) -> Losses:
+    """Loss = pose(low) + pose(well) + weight * LUPI, whichever of them the method has; means over people.
+
+    The network runs in the config's number format, the losses in float32 at least.
+    """
+    with autocast(batch.images.device, config.machine):
+        output: Output = model(batch.images, batch.n_low)
+    per_person = pose_losses(output.levels, output.refined, batch.joints, batch.labelled, config.loss)
+    low = per_person[: batch.n_low].mean() if batch.n_low else None
+    well = per_person[batch.n_low :].mean() if batch.n_low < len(per_person) else None
+    lupi = batch_lupi(output.features, batch.n_low, config) if config.uses_lupi else None
+    parts = [part for part in (low, well) if part is not None]
+    if lupi is not None:
+        parts.append(config.lupi.weight * lupi)
+    return Losses(torch.stack(parts).sum(), low, well, lupi)
+
+
+def new_optimizer(model: nn.Module, how: OptimConfig) -> torch.optim.Optimizer:
+    """Adam, or AdamW with its weight decay apart from the gradient; one call for all weights."""
+    kind = torch.optim.AdamW if how.optimiser == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), lr=how.lr, weight_decay=how.weight_decay, fused=True)
+
+
+def training_progress(step: int, steps_per_epoch: int, seconds: float, how: OptimConfig) -> float:
+    """How much of the training is over, 0..1: by steps or, where time is limited, by the clock if that is ahead."""
+    by_steps = step / (steps_per_epoch * how.epochs)
+    by_time = seconds / (60 * how.minutes) if how.minutes else 0.0
+    return min(1.0, max(by_steps, by_time))
+
+
+def learning_rate(progress: float, epoch: int, how: OptimConfig) -> float:
+    """Linear warm-up, then a cosine to zero at progress 1, or `factor` for each milestone that `epoch` has reached.
+
+    epoch: how many are done.
+    """
+    if progress < how.warmup:
+        return how.lr * max(progress / how.warmup, 0.01)
+    if how.schedule == "steps":
+        return how.lr * how.factor ** sum(epoch >= milestone for milestone in how.milestones)
+    return how.lr * 0.5 * (1 + math.cos(math.pi * (progress - how.warmup) / (1 - how.warmup)))
+
+
+def out_of_time(seconds: float, how: OptimConfig) -> bool:
+    """Whether the time limit is reached; looked at after every batch, since an epoch may outlast it."""
+    return how.minutes is not None and seconds >= 60 * how.minutes
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Exponential moving average of weights and BatchNorm statistics; young averages forget faster."""
+    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    old, new = list(average.state_dict().values()), list(model.state_dict().values())
+    numbers = [i for i, value in enumerate(old) if value.is_floating_point()]
+    torch._foreach_lerp_([old[i] for i in numbers], [new[i] for i in numbers], 1 - decay)
+    for mine, other in zip(old, new, strict=True):
+        if not mine.is_floating_point():
+            mine.copy_(other)
