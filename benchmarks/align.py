@@ -54,7 +54,7 @@ PHOTOS = [
     ("artifact", "1_8.jpg", "1_640.jpg", 2.5),
 ]
 LIMITS = AlignmentLimits()
-Light = npt.NDArray[np.float32]
+Irradiance = npt.NDArray[np.float32]
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -77,7 +77,7 @@ def mounted(trial: int) -> Rig:
     return parse(Rig, data, "benchmark", "")
 
 
-def views(rig: Rig, kind: str) -> tuple[Light, Light]:
+def views(rig: Rig, kind: str) -> tuple[Irradiance, Irradiance]:
     """Noise-free mosaics of the bright and the dark camera (before the filter): linear light, 1 is white."""
     truth = true_alignment(rig)
     canvas = canvas_for(truth)
@@ -92,7 +92,7 @@ def views(rig: Rig, kind: str) -> tuple[Light, Light]:
     return cameras[0].mosaic(light), cameras[1].mosaic(light)
 
 
-def averaged(light: Light, frames: int, setting: Setting, transmittance: float, rng: np.random.Generator) -> Grey:
+def averaged(light: Irradiance, frames: int, setting: Setting, transmittance: float, rng: np.random.Generator) -> Grey:
     """Luminance of the mean of n raw frames, as `sensor.expose` would give them one by one."""
     expected = light * np.float32(MODEL.electrons_per_us() * setting.exposure_us * transmittance * frames)
     electrons = np.minimum(rng.poisson(expected).astype(np.float32) / frames, MODEL.full_well_e)
@@ -108,7 +108,7 @@ def settings(k: int) -> tuple[Setting, Setting]:
     return (Setting(exposure_us=1000 / k, gain_db=20 * np.log10(k)), Setting(exposure_us=1000 / k, gain_db=3.4))
 
 
-def shot(light: tuple[Light, Light], frames: int, k: int, seed: list[int]) -> tuple[Grey, Grey]:
+def shot(light: tuple[Irradiance, Irradiance], frames: int, k: int, seed: list[int]) -> tuple[Grey, Grey]:
     """Bright and dark picture of a static scene."""
     rng = np.random.default_rng(seed)
     well, low = settings(k)

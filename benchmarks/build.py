@@ -25,7 +25,7 @@ import numpy as np
 
 from exlcap.core.alignment import Alignment
 from exlcap.core.develop import Development, Rgb8, to_srgb
-from exlcap.core.rig import ROLES, Rig, Setting, read_rig
+from exlcap.core.rig import LIGHTS, Rig, Setting, read_rig
 from exlcap.core.take import Step, encode_raw, read_raw
 from exlcap.dataset.images import linear_image, write_png
 from exlcap.init import rig_toml
@@ -49,9 +49,9 @@ def frames(folder: Path) -> tuple[Rig, list[tuple[Path, Path]]]:
     return rig, paths
 
 
-def _write(folder: Path, pulse: Pulse, role: str) -> Path:
-    path = folder / f"{pulse.index}.{role}.tif"
-    path.write_bytes(encode_raw(getattr(pulse, role), {}))
+def _write(folder: Path, pulse: Pulse, light: str) -> Path:
+    path = folder / f"{pulse.index}.{light}.tif"
+    path.write_bytes(encode_raw(getattr(pulse, light), {}))
     return path
 
 
@@ -64,17 +64,17 @@ def bare(paths: tuple[Path, Path], alignment: Alignment, out: Path, pictures: di
     shift = np.array([[1.0, 0, -x], [0, 1.0, -y], [0, 0, 1.0]])
     _, low = (cv2.cvtColor(read_raw(path) << np.uint16(4), cv2.COLOR_BayerBG2BGR) for path in paths)
     cv2.warpPerspective(low, shift @ alignment.low_to_well, (width, height))
-    for role, picture in pictures.items():
-        cv2.imwrite(str(out / f"{role}.png"), picture)
+    for light, picture in pictures.items():
+        cv2.imwrite(str(out / f"{light}.png"), picture)
 
 
 def ours(paths: tuple[Path, Path], alignment: Alignment, out: Path) -> dict[str, Rgb8]:
     """What `exlcap build` does for a pair. Returns its pictures."""
     pictures = {}
-    for role, path in zip(ROLES, paths, strict=True):
-        linear = linear_image(read_raw(path), role, Development(60), alignment, "low")
-        pictures[str(role)] = to_srgb(linear)
-        write_png(out / f"{role}.png", pictures[role])
+    for light, path in zip(LIGHTS, paths, strict=True):
+        linear = linear_image(read_raw(path), light, Development(60), alignment, "low")
+        pictures[str(light)] = to_srgb(linear)
+        write_png(out / f"{light}.png", pictures[light])
     return pictures
 
 

@@ -33,7 +33,7 @@ from exlcap.capture.takes.plan import Request, plan_take
 from exlcap.capture.takes.recorder import BUDGET_BYTES, Recorder
 from exlcap.capture.takes.session import Session, shoot_step
 from exlcap.capture.takes.shoot import open_writer
-from exlcap.core.rig import ROLES, Rig, Role
+from exlcap.core.rig import LIGHTS, Light, Rig
 from exlcap.core.take import Frame, Raw, Take, TakeWriter, read_take
 from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
@@ -51,7 +51,7 @@ LEVELS = 4096
 
 def bare(pylon: Any, rig: Rig, pairs: int) -> float:
     """Pairs per second of a loop that keeps nothing."""
-    devices = [_bare_device(pylon, rig, role) for role in ROLES]
+    devices = [_bare_device(pylon, rig, light) for light in LIGHTS]
     began = time.perf_counter()
     for device in devices:
         device.StartGrabbing(pylon.GrabStrategy_OneByOne)
@@ -73,9 +73,9 @@ def bare(pylon: Any, rig: Rig, pairs: int) -> float:
     return pairs / seconds
 
 
-def _bare_device(pylon: Any, rig: Rig, role: Role) -> Any:
+def _bare_device(pylon: Any, rig: Rig, light: Light) -> Any:
     factory = pylon.TlFactory.GetInstance()
-    info = next(info for info in factory.EnumerateDevices() if info.GetSerialNumber() == rig.serial(role))
+    info = next(info for info in factory.EnumerateDevices() if info.GetSerialNumber() == rig.serial(light))
     device = pylon.InstantCamera(factory.CreateDevice(info))
     device.RegisterConfiguration(
         pylon.ConfigurationEventHandler(), pylon.RegistrationMode_ReplaceAll, pylon.Cleanup_Delete
@@ -108,7 +108,7 @@ class Shooting:
         """Open the cameras and begin the take."""
         request = Request("plaza", schedule="1", pairs=self.pairs)
         self.plan = plan_take(self.workspace, request)
-        self.cameras: dict[Role, PylonCamera] = open_pylon_cameras(self.workspace.rig)
+        self.cameras: dict[Light, PylonCamera] = open_pylon_cameras(self.workspace.rig)
         for camera in self.cameras.values():
             camera.device.TestImageSelector.Value = "Testimage2"
         self.writer = open_writer(self.workspace.rig, request, self.plan, self.cameras)
@@ -131,7 +131,7 @@ def faults(take: Take, pairs: int) -> tuple[int, int]:
     """Pairs lost, and pairs whose frames are not of one pulse or not the next pulse's."""
     wrong, before = 0, None
     for pair in take.pairs:
-        well, low = (take.raw(pair, role) for role in ROLES)
+        well, low = (take.raw(pair, light) for light in LIGHTS)
         level = int(well[0, 0])
         follows = before is None or level == (before + LEVEL_STEP) % LEVELS
         wrong += not (follows and np.array_equal(well, low))

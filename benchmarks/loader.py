@@ -28,7 +28,7 @@ from torch import Tensor
 
 from exlcap.core.alignment import apply_homography
 from exlcap.core.joints import FLIP_INDICES
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.train.config import Config
 from exlcap.train.data.augment import draw
 from exlcap.train.data.batches import LOW_FIRST, PairCrop, epoch_batches
@@ -49,22 +49,22 @@ def write_pairs(folder: Path) -> list[PersonPair]:
     """Pairs of images with noise as dark and as bright cameras have it, and people somewhere in them."""
     rng = np.random.default_rng(0)
     people = []
-    for role in ROLES:
-        (folder / "images" / role).mkdir(parents=True)
+    for light in LIGHTS:
+        (folder / "images" / light).mkdir(parents=True)
     for number in range(PAIRS):
         smooth = cv2.resize(rng.uniform(40, 200, (12, 19, 3)), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
         bright = np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
         dark = rng.poisson(smooth / 60).astype(np.uint8)
-        for role, image in (("well", bright), ("low", dark)):
-            assert cv2.imwrite(str(folder / "images" / role / f"{number}.png"), image)
+        for light, image in (("well", bright), ("low", dark)):
+            assert cv2.imwrite(str(folder / "images" / light / f"{number}.png"), image)
         for person in range(PEOPLE):
             height = rng.uniform(250, 900)
             x, y = rng.uniform(0, WIDTH - 0.45 * height), rng.uniform(0, HEIGHT - height)
             box = (x, y, 0.4 * height, height)
             joints = np.column_stack([rng.uniform(x, x + box[2], 14), rng.uniform(y, y + height, 14), np.full(14, 2.0)])
             low, well = (
-                Figure(f"{role}/{number}.png", role, number, str(number), str(person), joints, box)
-                for role in LOW_FIRST
+                Figure(f"{light}/{number}.png", light, number, str(number), str(person), joints, box)
+                for light in LOW_FIRST
             )
             people.append(PersonPair(low, well))
     return people
@@ -103,8 +103,8 @@ def in_batches(make: Callable[[int], list[Tensor]], people: Sequence[int], size:
 
 def decoded(data: Path, pair: PersonPair, config: Config) -> PairCrop:
     """A person's crops from two PNGs that are decoded for it alone."""
-    parts: dict[Role, Figure] = {"low": pair.low, "well": pair.well}
-    crops = {role: cut(read_image(data, f.file), f, config.size, config.input) for role, f in parts.items()}
+    parts: dict[Light, Figure] = {"low": pair.low, "well": pair.well}
+    crops = {light: cut(read_image(data, f.file), f, config.size, config.input) for light, f in parts.items()}
     return PairCrop(crops["low"], crops["well"])
 
 

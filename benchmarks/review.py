@@ -35,7 +35,7 @@ from exlcap.annotate.review.schema import NAME
 from exlcap.core.alignment import Alignment, write_alignment
 from exlcap.core.joints import JOINTS
 from exlcap.core.labels import PairLabels, Person, TakeLabels, write_labels
-from exlcap.core.rig import ROLES, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Setting
 from exlcap.core.take import CameraInfo, Frame, Pair, Step, TakeHeader, TakeWriter, read_take
 from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
@@ -72,7 +72,7 @@ def header(workspace: Workspace, scene: str, pairs: int) -> TakeHeader:
         )
         for k in DIVISORS
     )
-    cameras = {role: CameraInfo(serial=rig.serial(role), model="simulated", driver="none") for role in ROLES}
+    cameras = {light: CameraInfo(serial=rig.serial(light), model="simulated", driver="none") for light in LIGHTS}
     return TakeHeader(
         kind="scene", scene=scene, number=1, created="2026-11-20T00:00:00+00:00", status="complete", rig=rig,
         steps=steps, pairs_per_step=max(1, pairs // len(DIVISORS)), sync_mode="software", settings_proof="assumed",
@@ -83,9 +83,9 @@ def header(workspace: Workspace, scene: str, pairs: int) -> TakeHeader:
 def listed_pairs(take: TakeHeader, count: int) -> list[Pair]:
     """Pairs as a take lists them, without frames on the disk."""
 
-    def frame(step: Step, role: Role, number: int) -> Frame:
-        setting = step.setting(role)
-        return Frame(role=role, file=f"raw/{number}.{role}.tif", sha256=f"{take.scene}-{number}-{role}",
+    def frame(step: Step, light: Light, number: int) -> Frame:
+        setting = step.setting(light)
+        return Frame(light=light, file=f"raw/{number}.{light}.tif", sha256=f"{take.scene}-{number}-{light}",
                      asked=setting, read_back=setting, frame_id=number, host_time_ns=number, clipped_share=0,
                      mean_dn=500)  # fmt: skip
 
@@ -192,9 +192,9 @@ def picture_seconds(workspace: Workspace, folder: Path) -> float:
     step = head.steps[2]
     for pulse in render_step(rig, "plaza", 1, step, 0, PICTURE_PAIRS):
         frames = {
-            role: writer.frame(getattr(pulse, role), step.k, pulse.index, role=role, asked=step.setting(role),
-                               read_back=step.setting(role), frame_id=pulse.index, host_time_ns=0)
-            for role in ROLES
+            light: writer.frame(getattr(pulse, light), step.k, pulse.index, light=light, asked=step.setting(light),
+                               read_back=step.setting(light), frame_id=pulse.index, host_time_ns=0)
+            for light in LIGHTS
         }  # fmt: skip
         writer.pair(Pair(k=step.k, index=pulse.index, **frames))
     take = read_take(folder / "take-001")

@@ -12,7 +12,7 @@ import pytest
 os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported, which any test may do first
 
 from exlcap.core.files import write_json
-from exlcap.core.rig import ROLES, Rig, Setting
+from exlcap.core.rig import LIGHTS, Rig, Setting
 from exlcap.core.take import CameraInfo, Pair, Step, Take, TakeHeader, TakeWriter, pair_id, read_take
 from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
@@ -80,7 +80,7 @@ def make_take(
     else:
         steps, name = steps_of(rig, scene, divisors), scene
         folder = workspace.scene(scene) / "take-001"
-    info = {role: CameraInfo(serial=rig.serial(role), model="simulated", driver="none") for role in ROLES}
+    info = {light: CameraInfo(serial=rig.serial(light), model="simulated", driver="none") for light in LIGHTS}
     header = TakeHeader(
         kind="reference" if reference else "scene", scene=name, number=1, created="2026-11-20T00:00:00+00:00",
         status="recording", rig=rig, steps=steps, pairs_per_step=pairs, sync_mode="software",
@@ -91,11 +91,11 @@ def make_take(
     for step in steps:
         for pulse in render_step(rig, name, 1, step, 0, pairs, reference=reference):
             frames = {
-                role: writer.frame(
-                    getattr(pulse, role), step.k, pulse.index, role=role, asked=step.setting(role),
-                    read_back=step.setting(role), frame_id=pulse.index, host_time_ns=time.time_ns(),
+                light: writer.frame(
+                    getattr(pulse, light), step.k, pulse.index, light=light, asked=step.setting(light),
+                    read_back=step.setting(light), frame_id=pulse.index, host_time_ns=time.time_ns(),
                 )
-                for role in ROLES
+                for light in LIGHTS
             }  # fmt: skip
             writer.pair(Pair(k=step.k, index=pulse.index, **frames))
             people[pair_id(name, 1, step.k, pulse.index)] = pulse.people

@@ -7,12 +7,12 @@ import numpy as np
 from exlcap.align.luminance import Grey, Mean, local_mean
 from exlcap.align.register import SHOOT_AGAIN, shrunk
 from exlcap.core.errors import Refused
-from exlcap.core.rig import ROLES, WHITE_DN, Role
+from exlcap.core.rig import LIGHTS, WHITE_DN, Light
 from exlcap.core.take import Raw, Take
 
 STATIC = "shoot the reference of a scene without people, from a tripod that nobody touches"
 EXPOSE = (
-    "{change} exposure_us or gain_db of [reference.{role}] in rig.toml, or let `exlcap meter --reference` do it, and "
+    "{change} exposure_us or gain_db of [reference.{light}] in rig.toml, or let `exlcap meter --reference` do it, and "
     "shoot the reference again"
 )
 LEAST_LIGHT_DN = 0.5
@@ -24,22 +24,22 @@ MOVED = 3.0
 """Times that a block's smoothed difference may exceed what white noise leaves of it."""
 
 
-def check_not_black(mean_dn: Mean, black_level_dn: float, role: Role, name: str) -> None:
+def check_not_black(mean_dn: Mean, black_level_dn: float, light: Light, name: str) -> None:
     """Raise Refused when an averaged raw frame, (H, W), shows no light. Parts of it are judged, not pixels: noise is no
     light.
     """
-    light = float(np.percentile(shrunk(mean_dn, 16), 95)) - black_level_dn
-    if light < LEAST_LIGHT_DN:
-        raise Refused(f"{name}: the {role} camera saw next to nothing (95 % of its picture is within {light:.2f} DN "
-                      "of black)", EXPOSE.format(role=role, change="raise"))  # fmt: skip
+    highest_dn = float(np.percentile(shrunk(mean_dn, 16), 95)) - black_level_dn
+    if highest_dn < LEAST_LIGHT_DN:
+        raise Refused(f"{name}: the {light} camera saw next to nothing (95 % of its picture is within "
+                      f"{highest_dn:.2f} DN of black)", EXPOSE.format(light=light, change="raise"))  # fmt: skip
 
 
-def check_not_saturated(mean_dn: Mean, role: Role, name: str) -> None:
+def check_not_saturated(mean_dn: Mean, light: Light, name: str) -> None:
     """Raise Refused when much of an averaged raw frame, (H, W), is white."""
     clipped = float(np.mean(mean_dn >= WHITE_DN - 1))
     if clipped > 0.25:
-        raise Refused(f"{name}: {100 * clipped:.0f} % of the {role} camera's pixels are saturated",
-                      EXPOSE.format(role=role, change="lower"))  # fmt: skip
+        raise Refused(f"{name}: {100 * clipped:.0f} % of the {light} camera's pixels are saturated",
+                      EXPOSE.format(light=light, change="lower"))  # fmt: skip
 
 
 def check_texture(well: Grey, name: str) -> None:
@@ -56,10 +56,10 @@ def check_static(take: Take, moved_share: float) -> None:
     if len(take.pairs) < 2:
         return
     first, last = take.pairs[0], take.pairs[-1]
-    for role in ROLES:
-        share = share_moved(take.raw(first, role), take.raw(last, role), take.header.rig.sensor.black_level_dn)
+    for light in LIGHTS:
+        share = share_moved(take.raw(first, light), take.raw(last, light), take.header.rig.sensor.black_level_dn)
         if share > moved_share:
-            raise Refused(f"{take.name}: {100 * share:.0f} % of the {role} camera's picture moved between its first "
+            raise Refused(f"{take.name}: {100 * share:.0f} % of the {light} camera's picture moved between its first "
                           f"and its last frame ({100 * moved_share:.0f} % allowed)", STATIC)  # fmt: skip
 
 

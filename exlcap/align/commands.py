@@ -105,24 +105,24 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
 
     from exlcap.align.checks import check_not_black, check_not_saturated, check_static, check_texture
     from exlcap.align.luminance import average_raw, luminance
-    from exlcap.align.photometry import check_roles, photometry
+    from exlcap.align.photometry import check_not_swapped, photometry
     from exlcap.align.quality import measure
     from exlcap.align.register import register
     from exlcap.align.report import described, doubts, write_report
     from exlcap.core.alignment import compose, make_alignment, write_alignment
     from exlcap.core.errors import Refused
-    from exlcap.core.rig import ROLES
+    from exlcap.core.rig import LIGHTS
     from exlcap.core.workspace import numbered
 
     limits, rig = workspace.rig.alignment, take.header.rig
     black = rig.sensor.black_level_dn
-    well_dn, low_dn = (average_raw(take, role) for role in ROLES)
+    well_dn, low_dn = (average_raw(take, light) for light in LIGHTS)
     settings = take.pairs[0].well.read_back, take.pairs[0].low.read_back
-    for mean_dn, role in ((well_dn, ROLES[0]), (low_dn, ROLES[1])):
-        check_not_black(mean_dn, black, role, take.name)
-    check_roles(well_dn, low_dn, settings, black)  # before saturation, which swapped cameras lead to
-    for mean_dn, role in ((well_dn, ROLES[0]), (low_dn, ROLES[1])):
-        check_not_saturated(mean_dn, role, take.name)
+    for mean_dn, light in ((well_dn, LIGHTS[0]), (low_dn, LIGHTS[1])):
+        check_not_black(mean_dn, black, light, take.name)
+    check_not_swapped(well_dn, low_dn, settings, black)  # before saturation, which swapped cameras lead to
+    for mean_dn, light in ((well_dn, LIGHTS[0]), (low_dn, LIGHTS[1])):
+        check_not_saturated(mean_dn, light, take.name)
     check_static(take, limits.moved_share)
     well, low = luminance(well_dn, black), luminance(low_dn, black)
     check_texture(well, take.name)
@@ -132,11 +132,11 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
         raise Refused(f"rig.toml says the dark view is {expected}, the reference shows it {seen}",
                       "mend low.mirror in rig.toml, or the serials if the cameras are swapped")  # fmt: skip
     residual, shifts = measure(well, low, found, limits)
-    light = photometry(well_dn, low_dn, compose(found.homography, found.mirror, low.shape[1]), settings, black)
+    measured = photometry(well_dn, low_dn, compose(found.homography, found.mirror, low.shape[1]), settings, black)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     sizes = [(grey.shape[1], grey.shape[0]) for grey in (low, well)]
     alignment = make_alignment(
-        found.homography, found.mirror, sizes[0], sizes[1], take.folder.name, now, residual, light
+        found.homography, found.mirror, sizes[0], sizes[1], take.folder.name, now, residual, measured
     )
     used = numbered(workspace.alignments, "align", ".json")
     path = workspace.alignments / f"align-{used[-1][0] + 1 if used else 1:03d}.json"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exlcap.core.errors import Refused
-from exlcap.core.rig import WHITE_DN, Role
+from exlcap.core.rig import WHITE_DN, Light
 from exlcap.core.take import Pair, Take
 
 Grey = npt.NDArray[np.float32]
@@ -18,18 +18,18 @@ NEARLY_WHITE = 0.97
 """Linear light from which a pixel may have been saturated in some of the frames."""
 
 
-def average_raw(take: Take, role: Role) -> Mean:
+def average_raw(take: Take, light: Light) -> Mean:
     """Mean of a camera's raw frames: float32 (H, W), DN. Raises Refused when the take has none."""
     if not take.pairs:
         raise Refused(f"{take.name} has no pairs", "shoot a reference with `exlcap shoot --reference`")
-    return mean_of(take, take.pairs, role)
+    return mean_of(take, take.pairs, light)
 
 
-def mean_of(take: Take, pairs: Sequence[Pair], role: Role) -> Mean:
+def mean_of(take: Take, pairs: Sequence[Pair], light: Light) -> Mean:
     """Mean of a camera's raw frames in some pairs of a take: float32 (H, W), DN."""
     total = np.zeros((take.header.rig.sensor.height, take.header.rig.sensor.width), np.uint32)
     for pair in pairs:
-        total += take.raw(pair, role)
+        total += take.raw(pair, light)
     return (total / len(pairs)).astype(np.float32)
 
 

@@ -28,7 +28,7 @@ def quads(mean_dn: Mean, black_level_dn: float) -> npt.NDArray[np.float32]:
     return np.stack([light[::2, ::2], green, light[1::2, 1::2]], axis=-1)
 
 
-def check_roles(well: Mean, low: Mean, settings: tuple[Setting, Setting], black_level_dn: float) -> None:
+def check_not_swapped(well: Mean, low: Mean, settings: tuple[Setting, Setting], black_level_dn: float) -> None:
     """Raise Refused when the dark camera gets more light than the bright one, settings (well, low) allowed for."""
     rates = [
         float(np.mean(mean) - black_level_dn) / light_scale(setting)

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json, write_json
 from exlcap.core.records import Record, parse
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.core.workspace import Workspace, numbered
 
 FORMAT = 1
@@ -96,11 +96,11 @@ class Alignment(Record):
         """3 x 3 matrix from pixel centres of the dark image, as the camera gave it, to those of the bright image."""
         return compose(np.array(self.homography, np.float64), self.mirror, self.low_size[0])
 
-    def white_balance(self, role: Role) -> tuple[float, float, float]:
+    def white_balance(self, light: Light) -> tuple[float, float, float]:
         """Factors for red, green, blue that make a camera's picture of the reference grey; 1 where not measured."""
         if self.photometry is None:
             return (1.0, 1.0, 1.0)
-        return self.photometry.well_white_balance if role == "well" else self.photometry.low_white_balance
+        return self.photometry.well_white_balance if light == "well" else self.photometry.low_white_balance
 
     def map_low_to_well(self, points: Points) -> Points:
         """Points (N, 2) of the dark image in the bright one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.core.rig import WHITE_DN, Matrix3, Rig, Role
+from exlcap.core.rig import WHITE_DN, Light, Matrix3, Rig
 
 if TYPE_CHECKING:
     from exlcap.core.alignment import Alignment
@@ -35,10 +35,10 @@ class Development:
     colour_matrix: Matrix3 | None = None
 
 
-def development_of(rig: Rig, role: Role, alignment: Alignment | None) -> Development:
+def development_of(rig: Rig, light: Light, alignment: Alignment | None) -> Development:
     """How a camera's frames are developed: with its own dark level and colours, and the alignment's white balance."""
-    balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(role)
-    return Development(rig.dark_level_dn(role), balance, rig.colour_matrix(role))
+    balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(light)
+    return Development(rig.dark_level_dn(light), balance, rig.colour_matrix(light))
 
 
 def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:

@@ -167,7 +167,7 @@ def read_labels(path: Path) -> TakeLabels:
     try:
         for name, pair in data["pairs"].items():
             pairs[name] = PairLabels(
-                **{role: tuple(Person.from_json(p) for p in pair[role]) for role in ("well", "low")}
+                **{light: tuple(Person.from_json(p) for p in pair[light]) for light in ("well", "low")}
             )
         return TakeLabels(str(data["scene"]), int(data["take"]), str(data["alignment"]), pairs)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

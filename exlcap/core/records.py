@@ -15,7 +15,7 @@ from exlcap.core.errors import ExlcapError
 class Record(BaseModel):
     """A checked, unchangeable record; an unknown field is an error, so a typing slip never passes for a default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
 R = TypeVar("R", bound=Record)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.records import Record, parse
@@ -16,8 +16,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Role = Literal["well", "low"]
-ROLES: tuple[Role, Role] = ("well", "low")
+Light = Literal["well", "low"]
+"""Which side of a pair: the well-lit camera and its images, or the low-light one behind the ND filter."""
+LIGHTS: tuple[Light, Light] = ("well", "low")
+StoredLight = Annotated[Light, Field(validation_alias=AliasChoices("light", "role"), serialization_alias="role")]
+"""A field `light` of a record on disk; files have called it "role" since 0.1."""
 Row3 = tuple[float, float, float]
 Matrix3 = tuple[Row3, Row3, Row3]
 WHITE_DN = 4095
@@ -220,24 +223,24 @@ class Rig(Record):
     @model_validator(mode="after")
     def _two_cameras(self) -> Rig:
         if self.well.serial == self.low.serial:
-            raise ValueError(f"both roles name the same serial {self.well.serial!r}")
+            raise ValueError(f"both cameras have the same serial {self.well.serial!r}")
         for name, scene in self.scenes.items():
             if scene.preset is not None and scene.preset not in self.schedule.presets:
                 raise ValueError(f"scene {name!r} asks for the unknown preset {scene.preset!r}")
         return self
 
-    def serial(self, role: Role) -> str:
-        """Serial number of the camera in a role."""
-        return self.well.serial if role == "well" else self.low.serial
+    def serial(self, light: Light) -> str:
+        """Serial number of one camera."""
+        return self.well.serial if light == "well" else self.low.serial
 
-    def dark_level_dn(self, role: Role) -> float:
+    def dark_level_dn(self, light: Light) -> float:
         """What a camera shows without light: as measured where rig.toml has it, else the black level it is set to."""
-        measured = (self.well if role == "well" else self.low).dark_level_dn
+        measured = (self.well if light == "well" else self.low).dark_level_dn
         return float(self.sensor.black_level_dn) if measured is None else measured
 
-    def colour_matrix(self, role: Role) -> Matrix3 | None:
+    def colour_matrix(self, light: Light) -> Matrix3 | None:
         """A camera's colour matrix; None where it has none."""
-        colour = (self.well if role == "well" else self.low).colour
+        colour = (self.well if light == "well" else self.low).colour
         return None if colour is None else colour.matrix
 
     def scene_base(self, scene: str) -> SceneBase:

@@ -20,7 +20,7 @@ from pydantic import Field
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import append_jsonl, read_json, read_jsonl, sha256_bytes, write_atomic, write_json
 from exlcap.core.records import Record, parse
-from exlcap.core.rig import ROLES, WHITE_DN, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, WHITE_DN, Light, Rig, Setting, StoredLight
 
 FORMAT = 1
 RESTORE = "restore the file from a copy, or shoot the take again"
@@ -34,15 +34,15 @@ class Step(Record):
     well: Setting
     low: Setting
 
-    def setting(self, role: Role) -> Setting:
-        """The setting of the camera in a role."""
-        return self.well if role == "well" else self.low
+    def setting(self, light: Light) -> Setting:
+        """The setting of one camera."""
+        return self.well if light == "well" else self.low
 
 
 class Frame(Record):
     """One frame on disk. `chunk`, `counter`, device time and temperature are None where the camera does not tell."""
 
-    role: Role
+    light: StoredLight
     file: str
     sha256: str
     asked: Setting
@@ -66,9 +66,9 @@ class Pair(Record):
     well: Frame
     low: Frame
 
-    def frame(self, role: Role) -> Frame:
-        """The frame of the camera in a role."""
-        return self.well if role == "well" else self.low
+    def frame(self, light: Light) -> Frame:
+        """The frame of one camera."""
+        return self.well if light == "well" else self.low
 
 
 class Orphan(Record):
@@ -76,7 +76,7 @@ class Orphan(Record):
 
     k: int
     index: int
-    role: Role
+    light: StoredLight
     frame_id: int | None
     reason: str
     host_time_ns: int
@@ -111,9 +111,9 @@ class TakeHeader(Record):
     pairs_per_step: int = Field(ge=1)
     sync_mode: str
     settings_proof: Literal["chunk", "assumed"]
-    cameras: dict[Role, CameraInfo]
+    cameras: dict[Light, CameraInfo]
     versions: dict[str, str]
-    missed_triggers: dict[Role, int] = {}
+    missed_triggers: dict[Light, int] = {}
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ class Take:
             counts[pair.k] -= 1
         return {k: count for k, count in counts.items() if count > 0}
 
-    def raw(self, pair: Pair, role: Role) -> Raw:
+    def raw(self, pair: Pair, light: Light) -> Raw:
         """The raw frame of a pair: uint16, H x W, 12-bit Bayer (RGGB)."""
-        frame = pair.frame(role)
+        frame = pair.frame(light)
         sensor = self.header.rig.sensor
         raw = read_raw(self.folder / frame.file)
         if raw.shape != (sensor.height, sensor.width):
@@ -223,8 +223,8 @@ class TakeWriter:
         """
         import cv2
 
-        role: Role = facts["role"]
-        name = f"raw/k{k:02d}/{index:06d}.{role}.tif"
+        light: Light = facts["light"]
+        name = f"raw/k{k:02d}/{index:06d}.{light}.tif"
         black = self.header.rig.sensor.black_level_dn
         about = {
             "exlcap": FORMAT,
@@ -232,8 +232,8 @@ class TakeWriter:
             "take": self.header.number,
             "k": k,
             "index": index,
-            "role": role,
-            "serial": self.header.rig.serial(role),
+            "role": light,  # the name that the format has for it
+            "serial": self.header.rig.serial(light),
             "bayer": "RGGB",
             "bits": 12,
             "black_level_dn": black,
@@ -261,11 +261,11 @@ class TakeWriter:
         self,
         status: Literal["complete", "stopped"],
         reason: str | None = None,
-        missed_triggers: Mapping[Role, int] | None = None,
+        missed_triggers: Mapping[Light, int] | None = None,
     ) -> None:
         """Record how the take ended. missed_triggers: since it was begun or resumed."""
         before = self.header.missed_triggers
-        missed = before | {role: before.get(role, 0) + count for role, count in (missed_triggers or {}).items()}
+        missed = before | {light: before.get(light, 0) + count for light, count in (missed_triggers or {}).items()}
         self.header = self.header.model_copy(update={"status": status, "reason": reason, "missed_triggers": missed})
         self._write_header()
 
@@ -330,7 +330,7 @@ def read_raw(path: Path) -> Raw:
 
 
 __all__ = [
-    "ROLES",
+    "LIGHTS",
     "CameraInfo",
     "Frame",
     "Orphan",

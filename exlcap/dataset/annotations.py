@@ -15,13 +15,13 @@ import numpy as np
 from exlcap.core.alignment import Alignment
 from exlcap.core.labels import COCO_CATEGORY, PairLabels, Person, coco_annotation, inside
 from exlcap.core.light_levels import lighting_split
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.dataset.images import Warp
 from exlcap.dataset.manifest import TEST_SPLITS, PairEntry
 
 OUTSIDE = "wholly outside the area that both cameras see"
 REJECTED = "rejected in review"
-People = Mapping[str, Mapping[Role, tuple[Person, ...]]]
+People = Mapping[str, Mapping[Light, tuple[Person, ...]]]
 """The people of both images of every pair, in pixels of those images."""
 
 
@@ -32,37 +32,37 @@ def annotation_files(
     entries = list(entries)
     members = {split: set(splits[split]) for split in ("train", "val", "test")}
     scenes = {split: [e for e in entries if e.scene in mine] for split, mine in members.items()}
-    chosen: dict[str, tuple[list[PairEntry], tuple[Role, ...]]] = {
-        name: (scenes[name], ROLES) for name in ("train", "val")
+    chosen: dict[str, tuple[list[PairEntry], tuple[Light, ...]]] = {
+        name: (scenes[name], LIGHTS) for name in ("train", "val")
     }
     for name in TEST_SPLITS:
         pairs = [e for e in scenes["test"] if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
         chosen[f"test_{name}"] = (pairs, ("well",) if name == "WL" else ("low",))
-    return {name: coco_file(pairs, roles, people) for name, (pairs, roles) in chosen.items()}
+    return {name: coco_file(pairs, lights, people) for name, (pairs, lights) in chosen.items()}
 
 
-def coco_file(entries: Iterable[PairEntry], roles: tuple[Role, ...], people: People) -> dict[str, Any]:
-    """A COCO keypoint file of the images of `roles`."""
+def coco_file(entries: Iterable[PairEntry], lights: tuple[Light, ...], people: People) -> dict[str, Any]:
+    """A COCO keypoint file of the images of `lights`."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for entry in entries:
-        for role in roles:
-            mine = people[entry.pair_id][role]
-            images.append(_image(entry, role, len(images) + 1, mine))
+        for light in lights:
+            mine = people[entry.pair_id][light]
+            images.append(_image(entry, light, len(images) + 1, mine))
             for person in mine:
                 annotations.append(coco_annotation(person, len(annotations) + 1, len(images), entry.pair_id))
     return {"images": images, "annotations": annotations, "categories": [COCO_CATEGORY]}
 
 
-def _image(entry: PairEntry, role: Role, image_id: int, people: tuple[Person, ...]) -> dict[str, Any]:
+def _image(entry: PairEntry, light: Light, image_id: int, people: tuple[Person, ...]) -> dict[str, Any]:
     """An image of a COCO file, with where it came from. crowdIndex is written as in CrowdPose's own files."""
-    width, height = entry.low_size if role == "low" and entry.low_size else (entry.width, entry.height)
+    width, height = entry.low_size if light == "low" and entry.low_size else (entry.width, entry.height)
     return {
         "id": image_id,
-        "file_name": f"{role}/{entry.pair_id}.png",
+        "file_name": f"{light}/{entry.pair_id}.png",
         "width": width,
         "height": height,
-        "lighting": role,
+        "lighting": light,
         "pair_id": entry.pair_id,
         "scene": entry.scene,
         "take": entry.take,
@@ -99,7 +99,7 @@ def people_left_out(labels: PairLabels, alignment: Alignment) -> dict[str, int]:
     return {REJECTED: rejected, OUTSIDE: len(labels.well) - rejected - kept}
 
 
-def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Role, tuple[Person, ...]]:
+def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Light, tuple[Person, ...]]:
     """People of a pair in pixels of its two images; rejected ones and those wholly outside stay out.
 
     Who is small, cut, hidden or without a joint stays, as in COCO; `people_left_out` counts the others.

@@ -23,7 +23,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import append_jsonl, read_jsonl, sha256_bytes, sha256_file, write_json
 from exlcap.core.labels import Decision, PairLabels, decision, read_labels
 from exlcap.core.records import parse
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.core.take import Pair, Take, read_take
 from exlcap.core.workspace import Workspace
 from exlcap.dataset.annotations import REJECTED, annotation_files, people_left_out, people_of
@@ -51,16 +51,16 @@ class Item:
         """Name of the pair."""
         return self.take.pair_id(self.pair)
 
-    def development(self, role: Role, parameters: Parameters) -> Development:
+    def development(self, light: Light, parameters: Parameters) -> Development:
         """How the frame of a camera is developed."""
         balanced = parameters.white_balance == "reference"
-        return development_of(self.take.header.rig, role, self.alignment if balanced else None)
+        return development_of(self.take.header.rig, light, self.alignment if balanced else None)
 
     def key(self, parameters: Parameters) -> str:
         """SHA-256 of all that its images depend on."""
         alignment = (self.alignment.homography, self.alignment.mirror, self.alignment.crop)
         frames = (self.pair.well.sha256, self.pair.low.sha256)
-        developments = tuple(self.development(role, parameters) for role in ROLES)
+        developments = tuple(self.development(light, parameters) for light in LIGHTS)
         facts = (RECIPE, parameters.warp, parameters.depth, frames, developments, alignment)
         return sha256_bytes(repr(facts).encode())
 
@@ -164,11 +164,11 @@ def build(
 
 def _developments(items: Sequence[Item], parameters: Parameters) -> tuple[Developed, ...]:
     """How the frames of each take and camera are developed, takes of the same development together."""
-    takes: dict[tuple[Role, Development], list[str]] = {}
+    takes: dict[tuple[Light, Development], list[str]] = {}
     for item in {item.take.name: item for item in items}.values():
-        for role in ROLES:
-            takes.setdefault((role, item.development(role, parameters)), []).append(item.take.name)
-    return tuple(Developed(role=role, takes=tuple(names), **asdict(how)) for (role, how), names in takes.items())
+        for light in LIGHTS:
+            takes.setdefault((light, item.development(light, parameters)), []).append(item.take.name)
+    return tuple(Developed(light=light, takes=tuple(names), **asdict(how)) for (light, how), names in takes.items())
 
 
 def _left_out(items: Sequence[Item]) -> dict[str, int]:
@@ -207,7 +207,7 @@ def _build_images(folder: Path, items: list[Item], parameters: Parameters) -> li
 
 def _delete_images(folder: Path, pair_ids: Iterable[str]) -> None:
     """Delete the images of pairs that were built before: what was rejected must not be published with the rest."""
-    paths = [folder / "images" / role / f"{pair_id}.png" for pair_id in pair_ids for role in ROLES]
+    paths = [folder / "images" / light / f"{pair_id}.png" for pair_id in pair_ids for light in LIGHTS]
     there = [path for path in paths if path.exists()]
     for path in there:
         path.unlink()
@@ -217,7 +217,7 @@ def _delete_images(folder: Path, pair_ids: Iterable[str]) -> None:
 
 def _is_built(folder: Path, item: Item, entry: PairEntry | None, parameters: Parameters) -> bool:
     return entry is not None and entry.key == item.key(parameters) and all(
-        (folder / "images" / role / f"{item.pair_id}.png").is_file() for role in ("well", "low")
+        (folder / "images" / light / f"{item.pair_id}.png").is_file() for light in ("well", "low")
     )  # fmt: skip
 
 
@@ -235,10 +235,10 @@ def build_pair(folder: Path, parameters: Parameters, item: Item) -> PairEntry:
     """Write the two images of a pair and return its entry."""
     take, pair = item.take, item.pair
     images = {}
-    for role in ROLES:
-        how = item.development(role, parameters)
-        linear = linear_image(take.raw(pair, role), role, how, item.alignment, parameters.warp)
-        images[role] = write_png(folder / "images" / role / f"{item.pair_id}.png", encoded(linear, parameters.depth))
+    for light in LIGHTS:
+        how = item.development(light, parameters)
+        linear = linear_image(take.raw(pair, light), light, how, item.alignment, parameters.warp)
+        images[light] = write_png(folder / "images" / light / f"{item.pair_id}.png", encoded(linear, parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)
     return PairEntry(
         pair_id=item.pair_id,

@@ -37,7 +37,7 @@ def _how(manifest: Manifest, items: Sequence[Item]) -> Iterator[str]:
 
 
 def _rig(header: TakeHeader) -> str:
-    cameras = ", ".join(f"{role} {info.model} {info.serial}" for role, info in header.cameras.items())
+    cameras = ", ".join(f"{light} {info.model} {info.serial}" for light, info in header.cameras.items())
     low = header.rig.low
     return (
         f"- rig {header.rig.name!r}: {cameras}; ND filter {100 * low.nd_transmittance:g} %, "

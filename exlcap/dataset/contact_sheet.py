@@ -11,7 +11,7 @@ import numpy as np
 from exlcap.core.develop import Rgb8, amplified, cropped, develop, low_on_well, to_srgb
 from exlcap.core.drawing import caption, draw_people
 from exlcap.core.light_levels import lighting_split
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.build import Item
 from exlcap.dataset.images import write_png
@@ -41,7 +41,7 @@ def _well_gain_db(item: Item) -> float:
 
 
 def _row(item: Item, parameters: Parameters) -> Rgb8:
-    linear = {role: develop(item.take.raw(item.pair, role), item.development(role, parameters)) for role in ROLES}
+    linear = {light: develop(item.take.raw(item.pair, light), item.development(light, parameters)) for light in LIGHTS}
     well, low = cropped(linear["well"], item.alignment), low_on_well(linear["low"], item.alignment)
     people = [p.keypoints for person in item.labels.well if (p := in_crop(person, item.alignment))]
     setting = item.pair.well.read_back

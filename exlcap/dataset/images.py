@@ -12,7 +12,7 @@ import numpy.typing as npt
 from exlcap.core.alignment import Alignment
 from exlcap.core.develop import Development, Linear, Rgb8, cropped, develop, low_on_well, to_srgb
 from exlcap.core.files import sha256_bytes, write_atomic
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.core.take import Raw
 
 Warp = Literal["low", "none"]
@@ -27,14 +27,14 @@ class Image:
     mean_level: float
 
 
-def linear_image(raw: Raw, role: Role, how: Development, alignment: Alignment, warp: Warp) -> Linear:
+def linear_image(raw: Raw, light: Light, how: Development, alignment: Alignment, warp: Warp) -> Linear:
     """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), not clipped.
 
     The bright frame is cropped to the common area. The dark one is laid onto it (warp "low"), or kept whole with every
     pixel as it was (warp "none"), only turned back where the camera sees it mirrored: left must stay left.
     """
     linear = develop(raw, how)
-    if role == "well":
+    if light == "well":
         return cropped(linear, alignment)
     if warp == "low":
         return low_on_well(linear, alignment)

@@ -10,7 +10,7 @@ from pydantic import Field
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json, write_json
 from exlcap.core.records import Record, parse
-from exlcap.core.rig import Matrix3, Role
+from exlcap.core.rig import Matrix3, StoredLight
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -41,7 +41,7 @@ class Parameters(Record):
 class Developed(Record):
     """How raw frames of a camera became pictures (`exlcap.core.develop.Development`). takes: which; none means all."""
 
-    role: Role
+    light: StoredLight
     takes: tuple[str, ...] = ()
     black_level_dn: float
     white_balance: tuple[float, float, float]

@@ -36,10 +36,10 @@ def table1(manifest: Manifest) -> list[Row]:
     return rows
 
 
-def _row(split: str, pairs: Sequence[PairEntry], people: int, roles: tuple[str, ...]) -> Row:
-    def level(role: str) -> float | None:
-        values = [e.well_mean_level if role == "well" else e.low_mean_level for e in pairs]
-        return sum(values) / len(values) if values and role in roles else None
+def _row(split: str, pairs: Sequence[PairEntry], people: int, lights: tuple[str, ...]) -> Row:
+    def level(light: str) -> float | None:
+        values = [e.well_mean_level if light == "well" else e.low_mean_level for e in pairs]
+        return sum(values) / len(values) if values and light in lights else None
 
     return Row(split, len({e.scene for e in pairs}), len(pairs), people, level("well"), level("low"))
 

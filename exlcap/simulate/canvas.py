@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from exlcap.core.alignment import Alignment, Matrix, Points, apply_homography, image_corners
 
-Light = npt.NDArray[np.float32]
+Irradiance = npt.NDArray[np.float32]
 SUPERSAMPLING = 2
 """Canvas samples per pixel of the bright camera, in each direction."""
 PSF_SIGMA_PX = 0.6
@@ -54,11 +54,11 @@ def canvas_for(alignment: Alignment) -> Canvas:
     return Canvas(left, top, (right - left) * SUPERSAMPLING + 1, (bottom - top) * SUPERSAMPLING + 1)
 
 
-def focus(light: Light) -> Light:
+def focus(light: Irradiance) -> Irradiance:
     """The canvas, float32 (H, W, 3), as lens and pixel aperture blur it."""
     import cv2
 
-    blurred: Light = cv2.GaussianBlur(light, (0, 0), PSF_SIGMA_PX * SUPERSAMPLING)
+    blurred: Irradiance = cv2.GaussianBlur(light, (0, 0), PSF_SIGMA_PX * SUPERSAMPLING)
     return blurred
 
 
@@ -71,20 +71,20 @@ class Sampler:
     """
 
     index: npt.NDArray[np.intp]
-    right: Light
-    down: Light
+    right: Irradiance
+    down: Irradiance
     row_length: int
 
-    def mosaic(self, light: Light) -> Light:
+    def mosaic(self, light: Irradiance) -> Irradiance:
         """The mosaiced image, float32 (H, W), of a canvas (its height, its width, 3)."""
         flat = light.reshape(-1)
 
-        def row(start: int) -> Light:
+        def row(start: int) -> Irradiance:
             near = flat[start:].take(self.index)
             return near + self.right * (flat[start + 3 :].take(self.index) - near)
 
         upper = row(0)
-        mixed: Light = upper + self.down * (row(self.row_length) - upper)
+        mixed: Irradiance = upper + self.down * (row(self.row_length) - upper)
         return mixed
 
 

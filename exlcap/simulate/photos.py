@@ -14,7 +14,7 @@ from exlcap.core.alignment import Matrix, apply_homography
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import LabelledImage, Person, inside, read_coco
 from exlcap.core.rig import Emulator
-from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Light, focus
+from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Irradiance, focus
 from exlcap.simulate.optics import name_number
 from exlcap.simulate.people import FEWEST_JOINTS
 
@@ -26,7 +26,7 @@ DARKEST_MEAN = 0.01
 
 def photo_view(
     emulator: Emulator, scene: str, canvas: Canvas, size: tuple[int, int], clock: Callable[[int], float]
-) -> Callable[[int], tuple[Light, tuple[Person, ...]]]:
+) -> Callable[[int], tuple[Irradiance, tuple[Person, ...]]]:
     """A photograph that fills the frame of (width, height), seen by a camera that pans and zooms slowly.
 
     Raises ExlcapError when there is no folder, no photograph with people labelled, or the file cannot be read.
@@ -35,10 +35,10 @@ def photo_view(
 
     chosen, photo = choose_photo(emulator, scene)
 
-    def view(index: int) -> tuple[Light, tuple[Person, ...]]:
+    def view(index: int) -> tuple[Irradiance, tuple[Person, ...]]:
         to_well = photo_to_well((photo.shape[1], photo.shape[0]), size, clock(index))
         to_canvas = np.array([[1, 0, -canvas.left], [0, 1, -canvas.top], [0, 0, 1 / SUPERSAMPLING]]) @ to_well
-        light: Light = cv2.warpPerspective(
+        light: Irradiance = cv2.warpPerspective(
             photo, to_canvas, (canvas.width, canvas.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
         moved = (move_person(person, to_well, size) for person in chosen.people)
@@ -47,7 +47,7 @@ def photo_view(
     return view
 
 
-def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Light]:
+def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Irradiance]:
     """The photograph of a scene with its people, and its linear light.
 
     Scenes listed in rig.toml get different ones while there are enough; a photograph too dark to be a bright frame is
@@ -78,7 +78,7 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Light]:
     )
 
 
-def read_linear(path: Path, size: tuple[int, int] | None) -> Light:
+def read_linear(path: Path, size: tuple[int, int] | None) -> Irradiance:
     """A photograph as linear light, float32 (H, W, 3) RGB, in the orientation in which its pixels are stored.
 
     Raises ExlcapError when it cannot be read, or is not of the (width, height) that its labels say.
@@ -93,7 +93,7 @@ def read_linear(path: Path, size: tuple[int, int] | None) -> Light:
     if size not in (None, found):
         raise ExlcapError(f"{path} is {found[0]}x{found[1]}, its labels say {size[0]}x{size[1]}",
                           "its joints would be misplaced; use the photograph that was labelled")  # fmt: skip
-    linear: Light = _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
+    linear: Irradiance = _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
     return linear
 
 

@@ -13,7 +13,7 @@ from exlcap.core.labels import COCO_CATEGORY, Person, coco_annotation
 from exlcap.core.rig import Rig
 from exlcap.core.take import Raw, Step
 from exlcap.simulate.actions import random_motion
-from exlcap.simulate.canvas import Canvas, Light, canvas_for, focus, sampler
+from exlcap.simulate.canvas import Canvas, Irradiance, canvas_for, focus, sampler
 from exlcap.simulate.materials import plain
 from exlcap.simulate.optics import emulator_of, name_number, true_alignment
 from exlcap.simulate.people import draw_people, label, random_look
@@ -21,7 +21,7 @@ from exlcap.simulate.photos import photo_view
 from exlcap.simulate.scenery import Place, empty_scene
 from exlcap.simulate.sensor import SensorModel, expose
 
-PulseView = Callable[[int], tuple[Light, tuple[Person, ...]]]
+PulseView = Callable[[int], tuple[Irradiance, tuple[Person, ...]]]
 """From the number of a pulse to the light on the canvas, in focus, and the people in the bright frame."""
 
 
@@ -87,13 +87,13 @@ def _view(rig: Rig, scene: str, take: int, step: Step, canvas: Canvas, truth: Al
     return _drawn_view(place, take, step, emulator.people, _clock(rig, take, step))
 
 
-def grey_on_average(light: Light) -> Light:
+def grey_on_average(light: Irradiance) -> Irradiance:
     """A scene whose channels have one mean, as a lab's reference with a grey card: its white balance is then right.
 
     light: float32 (H, W, 3). Nothing gets brighter.
     """
     means = light.mean((0, 1))
-    grey: Light = light * (means.min() / means)
+    grey: Irradiance = light * (means.min() / means)
     return grey
 
 
@@ -120,7 +120,7 @@ def _drawn_view(
         half_width = depth * place.size[0] / 2 / empty.eye.focal_px
         motions.append(random_motion(motion_rng, depth, half_width, lane_m=0.12 * depth))
 
-    def view(index: int) -> tuple[Light, tuple[Person, ...]]:
+    def view(index: int) -> tuple[Irradiance, tuple[Person, ...]]:
         picture = replace(empty, light=empty.light.copy(), depth=empty.depth.copy(), owner=empty.owner.copy())
         time_s = clock(index)
         drawn = draw_people(picture, [(look, m.at(time_s)) for look, m in zip(looks, motions, strict=True)], stools)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from exlcap.core.develop import to_srgb
-from exlcap.simulate.canvas import Canvas, Light
+from exlcap.simulate.canvas import Canvas, Irradiance
 from exlcap.simulate.materials import cloth, plain, random_colour, weave
 from exlcap.simulate.shapes import Array, Box, Ellipsoid, Eye, Lighting, Limb, Material, Part, Picture, Vector, draw
 
@@ -240,7 +240,7 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     return grain
 
 
-def _lamps(rng: np.random.Generator, picture: Picture) -> Light:
+def _lamps(rng: np.random.Generator, picture: Picture) -> Irradiance:
     """Soft pools of light over the view: factors (H, W, 3)."""
     height, width = picture.depth.shape
     x, y = np.linspace(0, 1, width, dtype=np.float32), np.linspace(0, 1, height, dtype=np.float32)
@@ -253,7 +253,7 @@ def _lamps(rng: np.random.Generator, picture: Picture) -> Light:
     return total
 
 
-def _exposure(light: Light) -> float:
+def _exposure(light: Irradiance) -> float:
     """The factor at which a picture has the mean level MEAN_SRGB: an operator's base exposure."""
     sample = light[::8, ::8]
     low, high = -8.0, 8.0

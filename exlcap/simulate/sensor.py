@@ -14,7 +14,7 @@ import numpy.typing as npt
 from exlcap.core.rig import WHITE_DN, Setting
 from exlcap.core.take import Raw
 
-Light = npt.NDArray[np.float32]
+Irradiance = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SensorModel:
         return self.full_well_e * scene_light / 1000
 
 
-def mosaic(light: Light) -> Light:
+def mosaic(light: Irradiance) -> Irradiance:
     """The channel that each pixel of an RGGB sensor sees: float32 (H, W) of linear RGB (H, W, 3)."""
     if light.ndim != 3 or light.shape[2] != 3:
         raise ValueError(f"expected linear light (H, W, 3), got {light.shape}")
@@ -46,7 +46,7 @@ def mosaic(light: Light) -> Light:
 
 
 def expose(
-    light: Light,
+    light: Irradiance,
     electrons_per_us: float,
     setting: Setting,
     transmittance: float,

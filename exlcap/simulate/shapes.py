@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Light
+from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Irradiance
 
 Array = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Lighting:
     ambient: float
 
     def shade(self, albedo: Array, normal: Array) -> Array:
-        """Light that leaves surfaces (N, 3) with unit normals (N, 3): Lambert's law, contours a little darker."""
+        """Irradiance that leaves surfaces (N, 3) with unit normals (N, 3): Lambert's law, contours a little darker."""
         lambert = np.maximum(normal @ self.direction.astype(np.float32), 0)
         facing = np.float32(0.6) + np.float32(0.4) * np.maximum(normal[:, 2], 0)
         shaded: Array = albedo * ((self.ambient + self.key * lambert) * facing).astype(np.float32)[:, None]
@@ -57,12 +57,12 @@ class Lighting:
 
 @dataclass
 class Picture:
-    """Light (H, W, 3), depth in metres (H, W) and owner (H, W; 0 is the scenery) of a canvas, as drawn so far."""
+    """Irradiance (H, W, 3), depth in metres (H, W) and owner (H, W; 0 is the scenery) of a canvas, as drawn so far."""
 
     canvas: Canvas
     eye: Eye
     lighting: Lighting
-    light: Light
+    light: Irradiance
     depth: Array
     owner: npt.NDArray[np.uint8]
 

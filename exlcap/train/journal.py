@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from exlcap.core.console import progress
 from exlcap.core.files import one_at_a_time
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import Config
 from exlcap.train.data.batches import Batch
 from exlcap.train.results.gallery import write_gallery
@@ -103,7 +103,7 @@ class Journal:
 
     def epoch(
         self, epoch: int, seconds: float, losses: Mapping[str, float], lr: float, pace: Pace,
-        judged: Mapping[Role, Judged], data: Path, done: bool,
+        judged: Mapping[Light, Judged], data: Path, done: bool,
     ) -> float | None:  # fmt: skip
         """Tell of an epoch, the `epoch`-th from 1, and draw what is due.
 

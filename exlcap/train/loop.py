@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import Config, to_toml
 from exlcap.train.data.batches import PairCrop, batches_per_epoch, epoch_batches, prefetched
 from exlcap.train.data.crops import Crop
@@ -51,7 +51,7 @@ class TrainData:
     folder: Path
     checksum: str
     train: Sequence[PairCrop]
-    val: Mapping[Role, tuple[Split, Sequence[Crop]]]
+    val: Mapping[Light, tuple[Split, Sequence[Crop]]]
 
 
 @dataclass
@@ -195,9 +195,9 @@ def validates(state: State, config: Config) -> bool:
     return state.done or pictures or state.epoch % how.validate_every == 0
 
 
-def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Role, Judged]:
+def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Light, Judged]:
     """Predictions and scores on the validation split by lighting, without flip test."""
-    judged: dict[Role, Judged] = {}
+    judged: dict[Light, Judged] = {}
     for light, (split, crops) in data.val.items():
         predictions = predict(model, crops, config, "none")
         if scores := score_split(split, predictions):

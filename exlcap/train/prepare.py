@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.records import parse
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.train.config import Config, Settings, config_from_toml, differences, merged, preset, read_toml
 from exlcap.train.data.batches import PairCrop
 from exlcap.train.data.cache import cached_crops
@@ -115,16 +115,16 @@ def read_data(folder: Path, config: Config) -> TrainData:
     )
 
 
-def _validation(folder: Path, checksum: str, config: Config) -> dict[Role, tuple[Split, list[Crop]]]:
+def _validation(folder: Path, checksum: str, config: Config) -> dict[Light, tuple[Split, list[Crop]]]:
     """The validation images of the lightings the method trains on, with their crops."""
     split = read_split(folder, "val")
     if split is None or not split.figures:
         tell("the data set has no validation split: the last weights will be taken for the best")
         return {}
     crops = cached_crops(folder, "val", checksum, split.figures, config.size, config.input)
-    parts = {role: one_light(split, role) for role in ROLES if config.lights in ("both", role)}
+    parts = {light: one_light(split, light) for light in LIGHTS if config.lights in ("both", light)}
     return {
-        role: (part, [crop for crop in crops if crop.figure.light == role])
-        for role, part in parts.items()
+        light: (part, [crop for crop in crops if crop.figure.light == light])
+        for light, part in parts.items()
         if part.figures
     }

@@ -10,7 +10,7 @@ import pytest
 
 from exlcap.align.checks import check_not_black, check_not_saturated, check_static, check_texture, share_moved
 from exlcap.align.commands import align_take
-from exlcap.align.photometry import check_roles
+from exlcap.align.photometry import check_not_swapped
 from exlcap.align.quality import measure
 from exlcap.align.register import Registration, register
 from exlcap.core.errors import ExlcapError, Refused
@@ -43,8 +43,8 @@ def test_a_reference_of_swapped_cameras_is_told_as_such_though_one_is_saturated(
     """The camera behind the filter at the bright one's setting, and the other way round."""
     take = make_take(workspace, reference=True, pairs=1)
     seen = {"well": 60 + (take.raw(take.pairs[0], "well") - 60) // 100, "low": np.full((200, 320), 4095, np.uint16)}
-    for role, raw in seen.items():
-        (take.folder / take.pairs[0].frame(role).file).write_bytes(encode_raw(raw, {}))
+    for light, raw in seen.items():
+        (take.folder / take.pairs[0].frame(light).file).write_bytes(encode_raw(raw, {}))
     with pytest.raises(Refused, match="times the light of the well camera") as refusal:
         align_take(workspace, take)
     assert "swapped" in refusal.value.hint
@@ -68,12 +68,12 @@ def test_views_that_do_not_overlap_are_refused():
 
 def test_swapped_cameras_are_told_by_their_light():
     bright, dark = np.full((4, 4), 1060, np.float32), np.full((4, 4), 70, np.float32)
-    check_roles(bright, dark, EQUAL, 60)
+    check_not_swapped(bright, dark, EQUAL, 60)
     with pytest.raises(Refused, match="100 times the light of the well camera") as refusal:
-        check_roles(dark, bright, EQUAL, 60)
+        check_not_swapped(dark, bright, EQUAL, 60)
     assert "swapped" in refusal.value.hint
     # a hundred times the exposure explains a hundred times the light
-    check_roles(bright, bright, (EQUAL[0], Setting(exposure_us=100_000, gain_db=0)), 60)
+    check_not_swapped(bright, bright, (EQUAL[0], Setting(exposure_us=100_000, gain_db=0)), 60)
 
 
 def noisy(light, seed):

@@ -20,7 +20,7 @@ from exlcap.core.alignment import make_alignment, write_alignment
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file
 from exlcap.core.labels import PairLabels, Person, read_coco, read_labels, write_labels
-from exlcap.core.rig import ROLES, WHITE_DN
+from exlcap.core.rig import LIGHTS, WHITE_DN
 from exlcap.core.take import CameraInfo, Pair, TakeHeader, TakeWriter
 from exlcap.simulate.optics import true_alignment
 from tests.annotate import made_networks as made
@@ -49,7 +49,7 @@ def walked(workspace):
     """A take of two painted people in two steps, and an alignment with a mirror in it."""
     rig = workspace.rig
     steps = steps_of(rig, "plaza", (1, 4))
-    info = {role: CameraInfo(serial=rig.serial(role), model="painted", driver="none") for role in ROLES}
+    info = {light: CameraInfo(serial=rig.serial(light), model="painted", driver="none") for light in LIGHTS}
     header = TakeHeader(
         kind="scene", scene="plaza", number=1, created="2026-11-20T00:00:00+00:00", status="recording", rig=rig,
         steps=steps, pairs_per_step=PAIRS, sync_mode="software", settings_proof="assumed", cameras=info, versions={},
@@ -59,11 +59,11 @@ def walked(workspace):
         for index in range(PAIRS):
             raw = raw_of(made.painted(at(number * PAIRS + index), SIZE), rig)
             frames = {
-                role: writer.frame(
-                    raw, step.k, index, role=role, asked=step.setting(role), read_back=step.setting(role),
+                light: writer.frame(
+                    raw, step.k, index, light=light, asked=step.setting(light), read_back=step.setting(light),
                     frame_id=index, host_time_ns=time.time_ns(),
                 )
-                for role in ROLES
+                for light in LIGHTS
             }  # fmt: skip
             writer.pair(Pair(k=step.k, index=index, **frames))
     writer.finish("complete")

@@ -14,7 +14,7 @@ from exlcap.core.alignment import Photometry, read_alignment
 from exlcap.core.files import write_json
 from exlcap.core.joints import JOINTS
 from exlcap.core.labels import Person, decision, read_labels
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.dataset import build
 from exlcap.dataset.images import encoded, linear_image
 from exlcap.dataset.manifest import Parameters
@@ -207,8 +207,8 @@ def test_edits_reach_the_file_and_the_dark_frame(tmp_path):
     assert f"{PAIR}: person {people[0].id}: edited, left_wrist missing" in report.changes
     after = read_labels(path).pairs[PAIR]
     expected = carry(after.well, alignment)
-    for role in ("well", "low"):
-        assert not getattr(after, role)[0].labelled[WRIST]
+    for light in ("well", "low"):
+        assert not getattr(after, light)[0].labelled[WRIST]
     assert all(np.array_equal(x.keypoints, y.keypoints) for x, y in zip(after.low, expected.low, strict=True))
     stamp = path.stat().st_mtime_ns
     assert pull_into_labels(workspace, [replace(pair, imported=report.seen[PAIR])]).changes == []
@@ -248,11 +248,11 @@ def test_pictures_show_what_the_data_set_will_hold(tmp_path):
     write_json(path, balanced.model_dump(mode="json"))
     shown = pictures(collect(workspace, None)[0])
     (item,) = build.collect(workspace, 1)
-    for role in ROLES:
-        how = item.development(role, Parameters())
-        built = encoded(linear_image(item.take.raw(item.pair, role), role, how, item.alignment, "low"), 8)
-        assert np.array_equal(shown[role], built)
-        assert how.black_level_dn == {"well": 60, "low": 66}[role]
+    for light in LIGHTS:
+        how = item.development(light, Parameters())
+        built = encoded(linear_image(item.take.raw(item.pair, light), light, how, item.alignment, "low"), 8)
+        assert np.array_equal(shown[light], built)
+        assert how.black_level_dn == {"well": 60, "low": 66}[light]
         assert how.white_balance != (1, 1, 1)
 
 

@@ -15,7 +15,7 @@ os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported
 from exlcap.capture.cameras.simulated import SimulatedCamera, true_pulse
 from exlcap.capture.takes.plan import Request, plan_take
 from exlcap.capture.takes.shoot import open_writer, shoot_plan
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.core.take import Take, read_take
 from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
@@ -81,7 +81,7 @@ def simulated(tmp_path: Path) -> ShootSimulated:
 
 def assert_true_pairs(take: Take) -> None:
     """Every pair's two frames come from one pulse, and no frame is used twice."""
-    pulses = [[true_pulse(take.raw(pair, role)) for role in ROLES] for pair in take.pairs]
+    pulses = [[true_pulse(take.raw(pair, light)) for light in LIGHTS] for pair in take.pairs]
     assert all(well == low for well, low in pulses), pulses
     assert len({well for well, _ in pulses}) == len(pulses), pulses
 

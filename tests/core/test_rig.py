@@ -48,7 +48,7 @@ def test_measured_properties_of_a_camera_are_optional(tmp_path):
         ("gain_db = 3.4", 'gain_db = "3.4 dB"', "low.gain_db", "dB"),
         ("gain_db = 3.4", "gain_db = nan", "low.gain_db", "dB"),
         ("nd_transmittance = 0.01", "nd_transmittance = 1", "low.nd_transmittance", "rig.toml"),
-        ('serial = "0815-0001"', 'serial = "0815-0000"', "both roles name the same serial", "rig.toml"),
+        ('serial = "0815-0001"', 'serial = "0815-0000"', "both cameras have the same serial", "rig.toml"),
         ("width = 960", "width = 961", "must be even", "rig.toml"),
         ("[sensor]", "[low.colour]\nmatrix = [[1,0,0],[0,1,0],[0,0,2]]\n[sensor]", "sums to 2", "rig.toml"),
         ("[sensor]", "[low.colour]\nmatrix = [[1,0,0]]\n[sensor]", "low.colour.matrix", "rig.toml"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 from exlcap.core.take import CameraInfo, Pair, Step, TakeHeader, TakeWriter, encode_raw, pair_id, read_raw, read_take
 
 SETTING = Setting(exposure_us=250.0, gain_db=12.0412)
@@ -19,7 +19,7 @@ def start(workspace, folder=None, **changes):
         "kind": "scene", "scene": "plaza", "number": 1, "created": "2026-11-20T00:00:00+00:00", "status": "recording",
         "rig": rig, "steps": (Step(k=4, well=SETTING, low=SETTING),), "pairs_per_step": 2, "sync_mode": "software",
         "settings_proof": "assumed", "versions": {},
-        "cameras": {r: CameraInfo(serial=rig.serial(r), model="m", driver="d") for r in ROLES},
+        "cameras": {r: CameraInfo(serial=rig.serial(r), model="m", driver="d") for r in LIGHTS},
     }  # fmt: skip
     return TakeWriter(folder or workspace.scene("plaza") / "take-001", TakeHeader(**{**facts, **changes}))
 
@@ -27,8 +27,10 @@ def start(workspace, folder=None, **changes):
 def add_pair(writer, index, seed=0):
     raw = np.random.default_rng([seed, index]).integers(0, 4096, (200, 320)).astype(np.uint16)
     frames = {
-        role: writer.frame(raw, 4, index, role=role, asked=SETTING, read_back=SETTING, frame_id=index, host_time_ns=1)
-        for role in ROLES
+        light: writer.frame(
+            raw, 4, index, light=light, asked=SETTING, read_back=SETTING, frame_id=index, host_time_ns=1
+        )
+        for light in LIGHTS
     }
     writer.pair(Pair(k=4, index=index, **frames))
     return raw
@@ -69,7 +71,14 @@ def test_a_crash_between_frames_and_line_leaves_the_pair_out(workspace):
     writer = start(workspace)
     add_pair(writer, 2)
     writer.frame(
-        np.zeros((200, 320), np.uint16), 4, 3, role="well", asked=SETTING, read_back=SETTING, frame_id=3, host_time_ns=1
+        np.zeros((200, 320), np.uint16),
+        4,
+        3,
+        light="well",
+        asked=SETTING,
+        read_back=SETTING,
+        frame_id=3,
+        host_time_ns=1,
     )
     with (writer.folder / "pairs.jsonl").open("ab") as stream:
         stream.write(b'{"k": 4, "index": 3, "well": {"ro')

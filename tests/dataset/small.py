@@ -35,9 +35,9 @@ def write_small_dataset(folder: Path) -> Manifest:
             name = pair_id(scene, 1, k, 0)
             rng = np.random.default_rng([number, k])
             made = {}
-            for role, bright in (("well", 200), ("low", 12)):
+            for light, bright in (("well", 200), ("low", 12)):
                 picture = rng.integers(0, bright, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
-                made[role] = write_png(folder / "images" / role / f"{name}.png", picture)
+                made[light] = write_png(folder / "images" / light / f"{name}.png", picture)
             entries.append(
                 PairEntry(
                     pair_id=name, scene=scene, take=1, k=k, index=0, exposure_us=1000.0 / k,

@@ -44,8 +44,8 @@ def test_every_pair_has_two_images_of_the_common_size(built):
     workspace, items, manifest = built
     assert len(manifest.pairs) == len(items) == 12
     for entry in manifest.pairs:
-        for role, digest in (("well", entry.well_sha256), ("low", entry.low_sha256)):
-            path = workspace.dataset("main") / "images" / role / f"{entry.pair_id}.png"
+        for light, digest in (("well", entry.well_sha256), ("low", entry.low_sha256)):
+            path = workspace.dataset("main") / "images" / light / f"{entry.pair_id}.png"
             assert sha256_file(path) == digest
             assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (entry.height, entry.width, 3)
             assert (entry.height, entry.width) == (items[0].alignment.crop.height, items[0].alignment.crop.width)
@@ -111,8 +111,8 @@ def test_splits_share_no_scene_and_follow_the_gain(built):
 def test_people_of_a_pair_are_joined_by_id(built):
     workspace, _, _ = built
     train = json.loads((workspace.dataset("main") / "annotations" / "train.json").read_text())
-    role = {image["id"]: image["lighting"] for image in train["images"]}
-    found = {(a["pair_id"], a["person_id"], role[a["image_id"]]) for a in train["annotations"]}
+    light = {image["id"]: image["lighting"] for image in train["images"]}
+    found = {(a["pair_id"], a["person_id"], light[a["image_id"]]) for a in train["annotations"]}
     assert len(found) == len(train["annotations"]) > 0
     assert {(p, i) for p, i, r in found if r == "well"} == {(p, i) for p, i, r in found if r == "low"}
 
@@ -285,7 +285,7 @@ def test_white_balance_comes_from_the_alignment_of_each_camera(built):
 
 def test_every_parameter_of_the_development_is_in_the_record_and_in_the_key(built):
     _, items, manifest = built
-    assert [(d.role, d.black_level_dn, d.colour_matrix, len(d.takes)) for d in manifest.developments] == [
+    assert [(d.light, d.black_level_dn, d.colour_matrix, len(d.takes)) for d in manifest.developments] == [
         ("well", 60.0, None, 4), ("low", 60.0, None, 4)
     ]  # fmt: skip
     matrix = ((1.5, -0.5, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

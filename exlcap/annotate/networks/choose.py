@@ -83,7 +83,7 @@ class Networks:
     def origin(self) -> str:
         """What labels say of where they come from."""
         parts = [("network", self.pose), ("second", self.second), ("boxes", self.detector)]
-        return "; ".join(f"{role}: {network.origin}" for role, network in parts if network is not None)
+        return "; ".join(f"{light}: {network.origin}" for light, network in parts if network is not None)
 
 
 def load_networks(cards: Cards, given: Mapping[str, Path] | None = None, threads: int = 0) -> Networks:

@@ -18,7 +18,7 @@ from exlcap.core.develop import Development, Rgb8, amplified, cropped, develop, 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
 from exlcap.core.labels import PairLabels, read_labels
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.core.take import Pair, Take, read_take
 from exlcap.core.workspace import Workspace
 
@@ -42,13 +42,13 @@ class Item:
         """Name of the pair."""
         return self.take.pair_id(self.pair)
 
-    def development(self, role: Role) -> Development:
+    def development(self, light: Light) -> Development:
         """How the frame of a camera is developed."""
-        return development_of(self.take.header.rig, role, self.alignment)
+        return development_of(self.take.header.rig, light, self.alignment)
 
     def picture(self, folder: Path, part: str) -> Path:
         """Where the picture of a slice lies: its name tells what it was made from, so an old one is never taken."""
-        how = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, ROLES),
+        how = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, LIGHTS),
                self.alignment.homography, self.alignment.mirror, self.alignment.crop)  # fmt: skip
         return folder / part / f"{self.pair_id}.{sha256_bytes(repr(how).encode())[:8]}.jpg"
 
@@ -104,7 +104,7 @@ def _write_pictures(folder: Path, item: Item) -> str:
 
 def pictures(item: Item) -> dict[str, Rgb8]:
     """Pictures of the three slices, uint8 (H, W, 3) sRGB; the amplified one is made from 12 bits."""
-    well, low = (develop(item.take.raw(item.pair, role), item.development(role)) for role in ROLES)
+    well, low = (develop(item.take.raw(item.pair, light), item.development(light)) for light in LIGHTS)
     well, low = cropped(well, item.alignment), low_on_well(low, item.alignment)
     return {"well": to_srgb(well), "low": to_srgb(low), "low_amplified": to_srgb(amplified(low))}
 

@@ -17,7 +17,7 @@ from exlcap.core.alignment import read_alignment, write_alignment
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_json
 from exlcap.core.labels import Person, read_coco
-from exlcap.core.rig import ROLES, Rig, Role
+from exlcap.core.rig import LIGHTS, Light, Rig
 from exlcap.core.take import Raw, Step, Take, pair_id
 from exlcap.core.workspace import Workspace
 from exlcap.simulate.optics import true_alignment
@@ -42,7 +42,7 @@ class EmulatedView:
     def __init__(
         self,
         workspace: Workspace,
-        cameras: Mapping[Role, PylonCamera],
+        cameras: Mapping[Light, PylonCamera],
         scene: str | None,
         take: int,
         lit_as: str | None = None,
@@ -66,14 +66,14 @@ class EmulatedView:
         people: list[tuple[Person, ...]] = []
         pulses = render_step(self._rig, self._scene, self._take, step, first, count, reference=self._reference)
         for pulse in pulses:
-            for role, raw in zip(ROLES, (pulse.well, pulse.low), strict=True):
-                write_frame(self._folder / role / f"{pulse.index:06d}.png", raw)
+            for light, raw in zip(LIGHTS, (pulse.well, pulse.low), strict=True):
+                write_frame(self._folder / light / f"{pulse.index:06d}.png", raw)
             people.append(pulse.people)
         self._shown.append((step.k, first, people))
         planned = [(step.k, first + number) for number in range(count)]
         self._write_truth([*self._known(), *planned])
-        for role in ROLES:
-            point(self._cameras[role].device, self._folder / role)
+        for light in LIGHTS:
+            point(self._cameras[light].device, self._folder / light)
 
     def clear(self) -> None:
         """Take the pictures away, after grabbing has stopped."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from exlcap.capture.cameras.emulated_view import point, resolved, write_frame
 from exlcap.capture.cameras.pylon import PylonCamera
 from exlcap.capture.takes.plan import REFERENCE
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.core.take import Step, Take
 from exlcap.core.workspace import Workspace
 from exlcap.simulate.rendering import render_step
@@ -22,7 +22,7 @@ BEFORE_ALL_TAKES = 0
 class LoopedScene:
     """Fulfils View. scene: None for the static reference. Leaves no truth: nothing of it is recorded."""
 
-    def __init__(self, workspace: Workspace, cameras: Mapping[Role, PylonCamera], scene: str | None) -> None:
+    def __init__(self, workspace: Workspace, cameras: Mapping[Light, PylonCamera], scene: str | None) -> None:
         self._rig = resolved(workspace.rig, workspace.root)
         self._cameras = cameras
         self._scene = scene
@@ -38,10 +38,10 @@ class LoopedScene:
             self._rig, self._scene or REFERENCE, BEFORE_ALL_TAKES, step, 0, PULSES, reference=self._scene is None
         )
         for pulse in pulses:
-            for role, raw in zip(ROLES, (pulse.well, pulse.low), strict=True):
-                write_frame(self._folder / role / f"{pulse.index:06d}.png", raw)
-        for role in ROLES:
-            point(self._cameras[role].device, self._folder / role)
+            for light, raw in zip(LIGHTS, (pulse.well, pulse.low), strict=True):
+                write_frame(self._folder / light / f"{pulse.index:06d}.png", raw)
+        for light in LIGHTS:
+            point(self._cameras[light].device, self._folder / light)
         self._shown = step
 
     def clear(self) -> None:

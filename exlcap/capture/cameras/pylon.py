@@ -24,7 +24,7 @@ from exlcap.capture.cameras.pylon_settings import configure, load_defaults
 from exlcap.capture.cameras.pylon_state import load_pfs, pfs_path, save_pfs
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file
-from exlcap.core.rig import Rig, Role, Setting
+from exlcap.core.rig import Light, Rig, Setting
 from exlcap.core.take import CameraInfo
 
 EMULATED_DEVICES = "2"
@@ -51,16 +51,16 @@ def load_pylon(emulated: bool) -> Any:
     return pylon
 
 
-def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Role, PylonCamera]:
+def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Light, PylonCamera]:
     """Open and configure both cameras of a rig. pfs: saved states to load before (NAME of NAME.well.pfs).
 
     Raises ExlcapError naming the serials that are there when one is missing; no camera stays open then.
     """
     pylon = load_pylon(rig.emulator is not None)
-    cameras: dict[Role, PylonCamera] = {}
+    cameras: dict[Light, PylonCamera] = {}
     try:
-        for role in ("well", "low"):
-            cameras[role] = PylonCamera(pylon, rig, role, None if pfs is None else pfs_path(pfs, role))
+        for light in ("well", "low"):
+            cameras[light] = PylonCamera(pylon, rig, light, None if pfs is None else pfs_path(pfs, light))
     except BaseException:
         for camera in cameras.values():
             camera.close()
@@ -68,29 +68,29 @@ def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Role, PylonCam
     return cameras
 
 
-def _device_info(pylon: Any, serial: str, role: Role) -> Any:
+def _device_info(pylon: Any, serial: str, light: Light) -> Any:
     found = {info.GetSerialNumber(): info for info in pylon.TlFactory.GetInstance().EnumerateDevices()}
     if serial not in found:
         there = ", ".join(sorted(found)) or "none"
         raise ExlcapError(
-            f"the {role} camera, serial {serial}, is not connected; serials found: {there}",
-            f"plug it in, or put its serial into {role}.serial of rig.toml; close other programs that use it",
+            f"the {light} camera, serial {serial}, is not connected; serials found: {there}",
+            f"plug it in, or put its serial into {light}.serial of rig.toml; close other programs that use it",
         )
     return found[serial]
 
 
 class PylonCamera:
-    """One Basler camera in a role, configured and ready for `start`. Fulfils the Camera contract.
+    """One Basler camera, configured and ready for `start`. Fulfils the Camera contract.
 
     Raises ExlcapError when the device is missing, in use, or refuses a setting.
     """
 
-    def __init__(self, pylon: Any, rig: Rig, role: Role, pfs: Path | None = None) -> None:
+    def __init__(self, pylon: Any, rig: Rig, light: Light, pfs: Path | None = None) -> None:
         self._pylon = pylon
         self._rig = rig
-        self._role: Role = role
-        self._serial = rig.serial(role)
-        self._who = f"{role} camera {self._serial}"
+        self._light: Light = light
+        self._serial = rig.serial(light)
+        self._who = f"{light} camera {self._serial}"
         self._device: Any = None
         self._closed = False
         self._temperature_c: float | None = None
@@ -103,7 +103,7 @@ class PylonCamera:
 
     def _open(self, pfs: Path | None) -> None:
         pylon = self._pylon
-        info = _device_info(pylon, self._serial, self._role)
+        info = _device_info(pylon, self._serial, self._light)
         self._model = str(info.GetModelName())
         self._device = device = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(info))
         device.RegisterConfiguration(
@@ -116,7 +116,7 @@ class PylonCamera:
         if pfs is not None:
             load_pfs(pylon, device, pfs, self._who)
             self._nodes.settings["pfs"] = f"{pfs.name}, sha256 {sha256_file(pfs)}"
-        self._abilities = configure(self._nodes, self._rig, self._role)
+        self._abilities = configure(self._nodes, self._rig, self._light)
         self._missed = EventCount(pylon, device, self._nodes, TRIGGER_MISSED)
         device.MaxNumBuffer.Value = BUFFERS
         self._can_wait = bool(device.CanWaitForFrameTriggerReady())  # to ask takes half a millisecond

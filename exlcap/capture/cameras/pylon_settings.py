@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exlcap.capture.cameras.pylon_nodes import Nodes
-from exlcap.core.rig import ROLES, Rig, Role, Sync
+from exlcap.core.rig import LIGHTS, Light, Rig, Sync
 
 LINEAR: tuple[tuple[str, str | float], ...] = (
     ("BslColorSpace", "Off"),
@@ -48,7 +48,7 @@ def load_defaults(nodes: Nodes) -> None:
         nodes.run("UserSetLoad")
 
 
-def configure(nodes: Nodes, rig: Rig, role: Role) -> Abilities:
+def configure(nodes: Nodes, rig: Rig, light: Light) -> Abilities:
     """Set everything but exposure and gain, whatever the state before.
 
     Raises ExlcapError naming the feature when one that a take cannot do without is refused.
@@ -58,16 +58,16 @@ def configure(nodes: Nodes, rig: Rig, role: Role) -> Abilities:
     _switch_off_colour(nodes)
     _set_readout(nodes, rig)
     nodes.put("DeviceLinkThroughputLimitMode", "On")
-    nodes.put_up_to("DeviceLinkThroughputLimit", USB_BYTES_PER_S // len(ROLES))
-    _set_lines(nodes, rig.sync, role)
-    _set_trigger(nodes, rig.sync, role)
+    nodes.put_up_to("DeviceLinkThroughputLimit", USB_BYTES_PER_S // len(LIGHTS))
+    _set_lines(nodes, rig.sync, light)
+    _set_trigger(nodes, rig.sync, light)
     nodes.need("AcquisitionMode", "Continuous")
     nodes.put("AcquisitionFrameRateEnable", False)
     nodes.put("ExposureMode", "Timed")
     nodes.put("DeviceTemperatureSelector", "FpgaCore")
     for name in NOTED:
         nodes.note(name)
-    return Abilities(counts=_set_counter(nodes, rig.sync, role), chunks=_set_chunks(nodes))
+    return Abilities(counts=_set_counter(nodes, rig.sync, light), chunks=_set_chunks(nodes))
 
 
 def _switch_off_colour(nodes: Nodes) -> None:
@@ -93,44 +93,44 @@ def _set_readout(nodes: Nodes, rig: Rig) -> None:
     nodes.need("BlackLevel", float(sensor.black_level_dn))
 
 
-def _set_lines(nodes: Nodes, sync: Sync, role: Role) -> None:
+def _set_lines(nodes: Nodes, sync: Sync, light: Light) -> None:
     """The wiring of the sync modes in docs/hardware.md: Line1 takes pulses in, the bright camera's Line2 gives them."""
-    if sync.mode in ("timer", "exposure-active") and role == "well":
+    if sync.mode in ("timer", "exposure-active") and light == "well":
         nodes.need("LineSelector", "Line2")
         nodes.need("LineMode", "Output", "Line2")
         nodes.need("LineSource", "Timer1Active" if sync.mode == "timer" else "ExposureActive", "Line2")
-    if sync.mode == "timer" and role == "well":
+    if sync.mode == "timer" and light == "well":
         nodes.need("TimerSelector", "Timer1")
         nodes.need("TimerTriggerSource", "SoftwareSignal1", "Timer1")
         nodes.need("TimerDuration", PULSE_US, "Timer1")
         nodes.need("SoftwareSignalSelector", "SoftwareSignal1")
-    if not _by_software(sync, role):
+    if not _by_software(sync, light):
         nodes.need("LineSelector", "Line1")
         nodes.need("LineMode", "Input", "Line1")
         nodes.put("LineInverter", False, "Line1")
         nodes.put("BslInputFilterTime", 0.0, "Line1")
 
 
-def _set_trigger(nodes: Nodes, sync: Sync, role: Role) -> None:
+def _set_trigger(nodes: Nodes, sync: Sync, light: Light) -> None:
     """One pulse, one frame."""
     for selector in nodes.choices("TriggerSelector"):
         if selector != "FrameStart":
             nodes.need("TriggerSelector", selector)
             nodes.need("TriggerMode", "Off", selector)
     nodes.need("TriggerSelector", "FrameStart")
-    nodes.need("TriggerSource", "Software" if _by_software(sync, role) else "Line1", "FrameStart")
+    nodes.need("TriggerSource", "Software" if _by_software(sync, light) else "Line1", "FrameStart")
     nodes.put("TriggerActivation", "RisingEdge", "FrameStart")
     nodes.put("TriggerDelay", 0.0, "FrameStart")
     nodes.need("TriggerMode", "On", "FrameStart")
 
 
-def _by_software(sync: Sync, role: Role) -> bool:
-    return sync.mode == "software" or (sync.mode == "exposure-active" and role == "well")
+def _by_software(sync: Sync, light: Light) -> bool:
+    return sync.mode == "software" or (sync.mode == "exposure-active" and light == "well")
 
 
-def _set_counter(nodes: Nodes, sync: Sync, role: Role) -> bool:
+def _set_counter(nodes: Nodes, sync: Sync, light: Light) -> bool:
     """Count the edges on Line1; False where the camera listens to no line or has no counter."""
-    if _by_software(sync, role):
+    if _by_software(sync, light):
         return False
     if not nodes.put("CounterSelector", "Counter1"):
         return False

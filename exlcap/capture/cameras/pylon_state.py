@@ -11,25 +11,25 @@ from typing import Any
 from exlcap.core.console import say
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 
 DEVICE_LINE = "# Device = "
 
 
-def pfs_path(file: Path, role: Role) -> Path:
+def pfs_path(file: Path, light: Light) -> Path:
     """Where the state of a camera is: ``bench`` and ``bench.pfs`` name bench.well.pfs and bench.low.pfs."""
-    return file.with_name(f"{file.name.removesuffix('.pfs')}.{role}.pfs")
+    return file.with_name(f"{file.name.removesuffix('.pfs')}.{light}.pfs")
 
 
 def check_pfs(load: Path | None, save: Path | None) -> None:
     """Raise ExlcapError when a file to load is missing or one to save is there already."""
-    for role in ROLES:
-        if load is not None and not pfs_path(load, role).is_file():
+    for light in LIGHTS:
+        if load is not None and not pfs_path(load, light).is_file():
             raise ExlcapError(
-                f"no file {pfs_path(load, role)}", "give --pfs-load NAME for the files NAME.well.pfs and NAME.low.pfs"
+                f"no file {pfs_path(load, light)}", "give --pfs-load NAME for the files NAME.well.pfs and NAME.low.pfs"
             )
-        if save is not None and pfs_path(save, role).exists():
-            raise ExlcapError(f"{pfs_path(save, role)} exists already", "give --pfs-save another name")
+        if save is not None and pfs_path(save, light).exists():
+            raise ExlcapError(f"{pfs_path(save, light)} exists already", "give --pfs-save another name")
 
 
 def load_pfs(pylon: Any, device: Any, path: Path, who: str) -> None:

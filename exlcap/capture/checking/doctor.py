@@ -46,7 +46,7 @@ def _examine_cameras(workspace: Workspace, probe: Path | None) -> Iterator[Row]:
         try:
             cameras = open_pylon_cameras(rig)
         except ExlcapError as error:
-            yield Row("cameras and roles", "FAIL", error.message, error.hint)
+            yield Row("cameras", "FAIL", error.message, error.hint)
             return
         for camera in cameras.values():
             stack.enter_context(camera)

@@ -19,7 +19,7 @@ from exlcap.core.downloads import weights_folder
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic
 from exlcap.core.mongod import find_mongod
-from exlcap.core.rig import ROLES, Rig
+from exlcap.core.rig import LIGHTS, Rig
 
 NOT_HERE = "not available here"
 USBFS_MB = 1000
@@ -45,10 +45,10 @@ class Row:
 def check_controllers(rig: Rig, sysfs: Path = SYSFS) -> Row:
     """Whether both cameras hang on one USB host controller, and whether it can carry them."""
     name = "USB host controllers"
-    controllers = {role: usb_controller(rig.serial(role), sysfs) for role in ROLES}
+    controllers = {light: usb_controller(rig.serial(light), sysfs) for light in LIGHTS}
     if None in controllers.values():
         return Row(name, "-", f"{NOT_HERE}: no such USB devices under {sysfs}")
-    found = ", ".join(f"{role} on {controller}" for role, controller in controllers.items())
+    found = ", ".join(f"{light} on {controller}" for light, controller in controllers.items())
     if len(set(controllers.values())) > 1:
         return Row(name, "OK", found)
     need = 2 * frame_bytes(rig) * rig.sync.pulse_hz
@@ -75,7 +75,7 @@ def check_usbfs(rig: Rig, buffers: int, sysfs: Path = SYSFS) -> Row:
     file = sysfs / "module/usbcore/parameters/usbfs_memory_mb"
     if not file.exists():
         return Row(name, "-", f"{NOT_HERE}: a matter of Linux with USB")
-    found, need = int(file.read_text(encoding="ascii")), len(ROLES) * buffers * frame_bytes(rig) / 1e6
+    found, need = int(file.read_text(encoding="ascii")), len(LIGHTS) * buffers * frame_bytes(rig) / 1e6
     todo = f"boot with usbcore.usbfs_memory_mb={USBFS_MB}, or write {USBFS_MB} into {file}"
     if found and found < need:  # 0 means no limit
         return Row(name, "FAIL", f"{found} MB, the cameras' buffers take {need:.0f} MB", todo)
@@ -95,7 +95,7 @@ def check_disk_speed(rig: Rig, folder: Path) -> Row:
         return Row("disk speed", "FAIL", f"{folder}: {error.strerror}", "free some space or mend the disk")
     finally:
         shutil.rmtree(trial, ignore_errors=True)
-    speed, need = written * len(data) / seconds, len(ROLES) * frame_bytes(rig) * rig.sync.pulse_hz
+    speed, need = written * len(data) / seconds, len(LIGHTS) * frame_bytes(rig) * rig.sync.pulse_hz
     found = f"{speed / 1e6:.0f} MB/s, {rig.sync.pulse_hz:g} pairs/s need {need / 1e6:.0f} MB/s"
     if speed < need:
         rate = speed / need * rig.sync.pulse_hz

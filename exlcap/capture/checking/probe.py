@@ -20,7 +20,7 @@ from exlcap.capture.cameras.pylon_settings import CHUNKS, LINEAR
 from exlcap.capture.checking.host import NOT_HERE
 from exlcap.capture.checking.pulses import base_steps, take_frames
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Rig, Setting
 from exlcap.core.take import Raw
 
 RANGES = ("ExposureTime", "Gain", "BlackLevel", "Gamma", "DeviceLinkThroughputLimit", "BslSensorBitDepth")
@@ -42,7 +42,7 @@ WRITTEN_BEFORE = 2
 PULSES = 10
 
 
-def probe_cameras(rig: Rig, cameras: Mapping[Role, PylonCamera]) -> dict[str, Any]:
+def probe_cameras(rig: Rig, cameras: Mapping[Light, PylonCamera]) -> dict[str, Any]:
     """What both cameras say, as JSON types. Frames are taken, so pulses must reach the cameras."""
     frames = _probe_frames(rig, cameras)
     linear = _probe_linearity(rig, cameras)
@@ -52,11 +52,11 @@ def probe_cameras(rig: Rig, cameras: Mapping[Role, PylonCamera]) -> dict[str, An
         "emulated": rig.emulator is not None,
         "sync_mode": rig.sync.mode,
         "cameras": {
-            role: cameras[role].info.model_dump(mode="json")
-            | {"frames": frames[role], "linearity": linear[role]}
-            | _probe_features(cameras[role].nodes)
-            | {"default_user_set": NOT_HERE if rig.emulator is not None else _probe_defaults(cameras[role].nodes)}
-            for role in ROLES
+            light: cameras[light].info.model_dump(mode="json")
+            | {"frames": frames[light], "linearity": linear[light]}
+            | _probe_features(cameras[light].nodes)
+            | {"default_user_set": NOT_HERE if rig.emulator is not None else _probe_defaults(cameras[light].nodes)}
+            for light in LIGHTS
         },
     }
 
@@ -103,19 +103,19 @@ def _probe_defaults(nodes: Nodes) -> dict[str, Any] | str:
     return {name: _said(nodes, name) for name in DEFAULTS}
 
 
-def _probe_frames(rig: Rig, cameras: Mapping[Role, PylonCamera]) -> dict[Role, Any]:
+def _probe_frames(rig: Rig, cameras: Mapping[Light, PylonCamera]) -> dict[Light, Any]:
     """What frames carry, and from which frame on a setting written while grabbing holds."""
     before, after = Setting(exposure_us=1000.0, gain_db=0.0), Setting(exposure_us=400.0, gain_db=6.0)
-    for role in ROLES:
-        cameras[role].set(before)
+    for light in LIGHTS:
+        cameras[light].set(before)
 
     def write(pulse: int) -> None:
         if pulse == WRITTEN_BEFORE:
-            for role in ROLES:
-                cameras[role].set(after)
+            for light in LIGHTS:
+                cameras[light].set(after)
 
     frames = take_frames(cameras, rig.sync, PULSES, before=write)
-    return {role: _frames_data(frames[role], after) for role in ROLES}
+    return {light: _frames_data(frames[light], after) for light in LIGHTS}
 
 
 def _frames_data(grabs: list[Grab], written: Setting) -> dict[str, Any]:
@@ -134,18 +134,20 @@ def _frames_data(grabs: list[Grab], written: Setting) -> dict[str, Any]:
     }
 
 
-def _probe_linearity(rig: Rig, cameras: Mapping[Role, PylonCamera]) -> dict[Role, Any]:
+def _probe_linearity(rig: Rig, cameras: Mapping[Light, PylonCamera]) -> dict[Light, Any]:
     """Mean of each Bayer channel above black at doubling exposures, of whatever is before the cameras."""
     if rig.emulator is not None:  # its pictures do not know the exposure
-        return dict.fromkeys(ROLES, NOT_HERE)
-    found: dict[Role, dict[str, Any]] = {role: {} for role in ROLES}
+        return dict.fromkeys(LIGHTS, NOT_HERE)
+    found: dict[Light, dict[str, Any]] = {light: {} for light in LIGHTS}
     for exposure_us in LINEAR_US:
-        for role in ROLES:
-            gain_db = base_steps(rig)[0].setting(role).gain_db
-            cameras[role].set(Setting(exposure_us=exposure_us, gain_db=gain_db))
-        for role, grabs in take_frames(cameras, rig.sync, rig.sync.guard_frames + 1).items():
+        for light in LIGHTS:
+            gain_db = base_steps(rig)[0].setting(light).gain_db
+            cameras[light].set(Setting(exposure_us=exposure_us, gain_db=gain_db))
+        for light, grabs in take_frames(cameras, rig.sync, rig.sync.guard_frames + 1).items():
             raw = grabs[-1].raw if grabs else None
-            found[role][f"{exposure_us:g}"] = NOT_HERE if raw is None else _channel_means(raw, rig.dark_level_dn(role))
+            found[light][f"{exposure_us:g}"] = (
+                NOT_HERE if raw is None else _channel_means(raw, rig.dark_level_dn(light))
+            )
     return dict(found)
 
 

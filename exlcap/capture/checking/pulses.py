@@ -10,7 +10,7 @@ from exlcap.capture.checking.host import NOT_HERE, Row
 from exlcap.capture.takes.schedule import check_limits, frame_bytes, steps_for_scene
 from exlcap.capture.takes.session import pulsing
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES, Rig, Role, Sync
+from exlcap.core.rig import LIGHTS, Light, Rig, Sync
 from exlcap.core.take import Step
 
 TEST_PULSES = 5
@@ -20,7 +20,7 @@ PAYLOAD_SHARE = 0.95
 """How much of its limit a camera's pictures can use: one gave 82.5 frames/s of 1.84 MB under a limit of 160 MB/s."""
 
 
-def check_cameras(rig: Rig, cameras: Mapping[Role, Camera]) -> list[Row]:
+def check_cameras(rig: Rig, cameras: Mapping[Light, Camera]) -> list[Row]:
     """Everything that can be told of two open cameras."""
     rows = [_check_who(cameras), _check_usb_speed(cameras), _check_link(rig, cameras)]
     rows.append(_check_schedule(rig, cameras))
@@ -28,46 +28,48 @@ def check_cameras(rig: Rig, cameras: Mapping[Role, Camera]) -> list[Row]:
     return rows
 
 
-def _check_who(cameras: Mapping[Role, Camera]) -> Row:
-    infos = {role: cameras[role].info for role in ROLES}
+def _check_who(cameras: Mapping[Light, Camera]) -> Row:
+    infos = {light: cameras[light].info for light in LIGHTS}
     found = ", ".join(
-        f"{role} {info.serial} ({info.model}, firmware {info.firmware or 'unknown'})" for role, info in infos.items()
+        f"{light} {info.serial} ({info.model}, firmware {info.firmware or 'unknown'})" for light, info in infos.items()
     )
     models = {(info.model, info.firmware) for info in infos.values()}
     if len(models) > 1:
-        return Row("cameras and roles", "WARN", found, "use two cameras of one model and firmware")
-    return Row("cameras and roles", "OK", found)
+        return Row("cameras", "WARN", found, "use two cameras of one model and firmware")
+    return Row("cameras", "OK", found)
 
 
-def _check_usb_speed(cameras: Mapping[Role, Camera]) -> Row:
-    speeds = {role: cameras[role].info.settings.get("BslUSBSpeedMode") for role in ROLES}
+def _check_usb_speed(cameras: Mapping[Light, Camera]) -> Row:
+    speeds = {light: cameras[light].info.settings.get("BslUSBSpeedMode") for light in LIGHTS}
     if None in speeds.values():
         return Row("USB speed", "-", NOT_HERE)
-    found = ", ".join(f"{role} {speed}" for role, speed in speeds.items())
+    found = ", ".join(f"{light} {speed}" for light, speed in speeds.items())
     if any(not str(speed).startswith("SuperSpeed") for speed in speeds.values()):
         return Row("USB speed", "FAIL", found, "use USB 3 ports and cables, and push the plugs home")
     return Row("USB speed", "OK", found)
 
 
-def _check_link(rig: Rig, cameras: Mapping[Role, Camera]) -> Row:
+def _check_link(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
     """The rig's data rate against the share of the bus that each camera keeps to."""
-    limits = {role: cameras[role].info.settings.get("DeviceLinkThroughputLimit") for role in ROLES}
+    limits = {light: cameras[light].info.settings.get("DeviceLinkThroughputLimit") for light in LIGHTS}
     need = frame_bytes(rig) * rig.sync.pulse_hz / PAYLOAD_SHARE
     asked = f"{rig.sync.pulse_hz:g} frames/s need {need / 1e6:.0f} MB/s"
     if rig.emulator is not None or None in limits.values():
         return Row("link throughput", "-", f"{NOT_HERE}; {asked} of each camera")
-    found = ", ".join(f"{role} is limited to {int(float(limit or 0)) / 1e6:.0f} MB/s" for role, limit in limits.items())
+    found = ", ".join(
+        f"{light} is limited to {int(float(limit or 0)) / 1e6:.0f} MB/s" for light, limit in limits.items()
+    )
     if any(float(limit or 0) < need for limit in limits.values()):
         return Row("link throughput", "FAIL", f"{found}; {asked}", "lower sync.pulse_hz in rig.toml")
     return Row("link throughput", "OK", f"{found}; {asked}")
 
 
-def _check_schedule(rig: Rig, cameras: Mapping[Role, Camera]) -> Row:
+def _check_schedule(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
     """Every step of every scene: settings, and the pulse period against exposure and frame rate."""
-    limits = {role: cameras[role].limits for role in ROLES}
+    limits = {light: cameras[light].limits for light in LIGHTS}
     rates = ", ".join(
-        f"{role} {limit.frame_rate_hz:.1f} frames/s"
-        for role, limit in limits.items()
+        f"{light} {limit.frame_rate_hz:.1f} frames/s"
+        for light, limit in limits.items()
         if limit.frame_rate_hz is not None
     )
     for scene in ["", *rig.scenes]:
@@ -81,22 +83,22 @@ def _check_schedule(rig: Rig, cameras: Mapping[Role, Camera]) -> Row:
 
 
 def looks_swapped(well_dn: float, low_dn: float) -> bool:
-    """Whether mean levels of a pair of a scene say that the cameras are not in the roles they were given."""
+    """Whether mean levels of a pair of a scene say that the two cameras are swapped."""
     return low_dn > well_dn + SWAPPED_DN
 
 
-def check_roles(rig: Rig, cameras: Mapping[Role, Camera], step: Step) -> None:
+def check_not_swapped(rig: Rig, cameras: Mapping[Light, Camera], step: Step) -> None:
     """Take a pair that is not kept, and raise Refused when the dark camera is the brighter one in it."""
-    for role in ROLES:
-        cameras[role].set(step.setting(role))
+    for light in LIGHTS:
+        cameras[light].set(step.setting(light))
     frames = take_frames(cameras, rig.sync, rig.sync.guard_frames + 1)
-    raws = {role: frames[role][-1].raw if frames[role] else None for role in ROLES}
+    raws = {light: frames[light][-1].raw if frames[light] else None for light in LIGHTS}
     if raws["well"] is None or raws["low"] is None:
         return  # the take itself will tell what is wrong
-    levels = {role: float(raw.mean()) - rig.dark_level_dn(role) for role, raw in raws.items() if raw is not None}
+    levels = {light: float(raw.mean()) - rig.dark_level_dn(light) for light, raw in raws.items() if raw is not None}
     if looks_swapped(levels["well"], levels["low"]):
         raise Refused(
-            f"the dark camera sees {levels['low']:.0f} DN, the bright one {levels['well']:.0f}: roles look swapped",
+            f"the dark camera sees {levels['low']:.0f} DN, the bright one {levels['well']:.0f}: the cameras look swapped",
             "swap well.serial and low.serial in rig.toml, or put the ND filter before the dark camera",
         )
 
@@ -106,25 +108,25 @@ def base_steps(rig: Rig, scene: str = "") -> tuple[Step, ...]:
     return steps_for_scene(rig, rig.scene_base(scene), rig.divisors(scene))
 
 
-def check_pulses(rig: Rig, cameras: Mapping[Role, Camera]) -> Row:
+def check_pulses(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
     """Fire a few pulses (or wait for those from outside): both cameras must see each, and count it."""
     name = "pulse self-test"
     try:
-        for role in ROLES:
-            cameras[role].set(base_steps(rig)[0].setting(role))
+        for light in LIGHTS:
+            cameras[light].set(base_steps(rig)[0].setting(light))
         frames = take_frames(cameras, rig.sync, TEST_PULSES)
     except ExlcapError as error:
         return Row(name, "FAIL", error.message, error.hint)
-    good = {role: sum(grab.failure is None for grab in frames[role]) for role in ROLES}
-    found = ", ".join(f"{role} gave {good[role]} frames" for role in ROLES) + f" for {TEST_PULSES} pulses"
+    good = {light: sum(grab.failure is None for grab in frames[light]) for light in LIGHTS}
+    found = ", ".join(f"{light} gave {good[light]} frames" for light in LIGHTS) + f" for {TEST_PULSES} pulses"
     if min(good.values()) < TEST_PULSES:
-        silent = [role for role in ROLES if not good[role]]
+        silent = [light for light in LIGHTS if not good[light]]
         todo = "check the wiring of Line1, the common ground and the sync mode in rig.toml (docs/hardware.md)"
         return Row(name, "FAIL", found, f"{' and '.join(silent)}: {todo}" if silent else todo)
-    counted = {role: [grab.counter for grab in frames[role]] for role in ROLES}
+    counted = {light: [grab.counter for grab in frames[light]] for light in LIGHTS}
     if any(counter is None for counters in counted.values() for counter in counters):
         return Row(name, "OK", f"{found}; lines and counters: {NOT_HERE}")
-    steps = {role: [int(b or 0) - int(a or 0) for a, b in pairwise(c)] for role, c in counted.items()}
+    steps = {light: [int(b or 0) - int(a or 0) for a, b in pairwise(c)] for light, c in counted.items()}
     if any(step != 1 for moved in steps.values() for step in moved):
         todo = (
             "a counter that runs ahead is noise on Line1 or pulses that came too soon: lower the rate, mend the wiring"
@@ -134,31 +136,31 @@ def check_pulses(rig: Rig, cameras: Mapping[Role, Camera]) -> Row:
 
 
 def take_frames(
-    cameras: Mapping[Role, Camera], sync: Sync, count: int, before: Callable[[int], None] = lambda _: None
-) -> dict[Role, list[Grab]]:
+    cameras: Mapping[Light, Camera], sync: Sync, count: int, before: Callable[[int], None] = lambda _: None
+) -> dict[Light, list[Grab]]:
     """Start both cameras, fire (or wait for) `count` pulses, and stop. A frame that does not come ends it.
 
     before: called with the number of each pulse, while the cameras grab.
     """
-    frames: dict[Role, list[Grab]] = {role: [] for role in ROLES}
+    frames: dict[Light, list[Grab]] = {light: [] for light in LIGHTS}
     try:
-        for role in ROLES:
-            cameras[role].zero_counter()
-        for role in ROLES:
-            cameras[role].start()
+        for light in LIGHTS:
+            cameras[light].zero_counter()
+        for light in LIGHTS:
+            cameras[light].start()
         for number in range(count):
             before(number)
-            if sync.mode != "external" and not all(cameras[role].wait_ready(sync.timeout_ms) for role in ROLES):
+            if sync.mode != "external" and not all(cameras[light].wait_ready(sync.timeout_ms) for light in LIGHTS):
                 return frames
-            for role in pulsing(sync):
-                cameras[role].pulse()
-            grabs = {role: cameras[role].grab(sync.timeout_ms) for role in ROLES}
-            for role, grab in grabs.items():
+            for light in pulsing(sync):
+                cameras[light].pulse()
+            grabs = {light: cameras[light].grab(sync.timeout_ms) for light in LIGHTS}
+            for light, grab in grabs.items():
                 if grab is not None:
-                    frames[role].append(grab)
+                    frames[light].append(grab)
             if None in grabs.values():
                 return frames
     finally:
-        for role in ROLES:
-            cameras[role].stop()
+        for light in LIGHTS:
+            cameras[light].stop()
     return frames

@@ -14,7 +14,7 @@ from exlcap.capture.takes.summary import ignored_pulses
 from exlcap.core.drift import Drift, describe_drift, read_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes
-from exlcap.core.rig import ROLES, WHITE_DN
+from exlcap.core.rig import LIGHTS, WHITE_DN
 from exlcap.core.take import Frame, Pair, Take, read_raw, read_take
 from exlcap.core.workspace import Workspace
 
@@ -109,16 +109,16 @@ def _pair_problems(take: Take, pair: Pair) -> list[str]:
             problems.append(f"pulse counters differ: well {pair.well.counter}, low {pair.low.counter}")
     elif pair.well.frame_id != pair.low.frame_id:
         problems.append(f"frame ids differ: well {pair.well.frame_id}, low {pair.low.frame_id}")
-    for role in ROLES:
-        frame = pair.frame(role)
+    for light in LIGHTS:
+        frame = pair.frame(light)
         found = [*_setting_problems(take, pair.k, frame), *_file_problems(take, pair, frame)]
-        problems += [f"{role}: {problem}" for problem in found]
+        problems += [f"{light}: {problem}" for problem in found]
     return problems
 
 
 def _setting_problems(take: Take, k: int, frame: Frame) -> list[str]:
     """Whether the setting asked is that of the step, and the camera confirmed it."""
-    asked = next(step for step in take.header.steps if step.k == k).setting(frame.role)
+    asked = next(step for step in take.header.steps if step.k == k).setting(frame.light)
     problems = []
     if frame.asked != asked:
         problems.append(f"asked {describe(frame.asked)}, but the step is {describe(asked)}")
@@ -152,7 +152,7 @@ def _file_problems(take: Take, pair: Pair, frame: Frame) -> list[str]:
         problems.append(f"{frame.file}: level {int(raw.max())} is beyond 12 bits")
     about = _about(path)
     told = {key: about.get(key) for key in ("k", "index", "role", "serial")}
-    meant = {"k": pair.k, "index": pair.index, "role": frame.role, "serial": take.header.rig.serial(frame.role)}
+    meant = {"k": pair.k, "index": pair.index, "role": frame.light, "serial": take.header.rig.serial(frame.light)}
     if told != meant:
         problems.append(f"{frame.file} says that it is {told}, listed as {meant}")
     return problems

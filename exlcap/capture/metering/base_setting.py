@@ -15,7 +15,7 @@ import numpy as np
 from exlcap.capture.cameras.contract import CameraLimits
 from exlcap.capture.takes.schedule import MARGIN_US
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES, WHITE_DN, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, WHITE_DN, Light, Rig, Setting
 from exlcap.core.take import Raw
 
 TARGET = 0.9
@@ -85,19 +85,19 @@ class Metered:
 
 
 def bounds_of(
-    rig: Rig, divisors: Sequence[int], cameras: Mapping[Role, CameraLimits], longest_us: float, why: str
+    rig: Rig, divisors: Sequence[int], cameras: Mapping[Light, CameraLimits], longest_us: float, why: str
 ) -> Bounds:
     """What the rig, its cameras and the schedule leave, with exposures up to `longest_us`, for the reason `why`.
 
     Raises ExlcapError when they leave nothing.
     """
     last = max(divisors)
-    shortest_us = max(rig.limits.exposure_us_min, *(cameras[role].exposure_us_min for role in ROLES))
+    shortest_us = max(rig.limits.exposure_us_min, *(cameras[light].exposure_us_min for light in LIGHTS))
     least_us = math.ceil(10 * last * shortest_us - 1e-6) / 10
     longest = min(
         (longest_us, why),
         (rig.limits.exposure_us_max, "limits.exposure_us_max of rig.toml"),
-        (min(cameras[role].exposure_us_max for role in ROLES), "the camera"),
+        (min(cameras[light].exposure_us_max for light in LIGHTS), "the camera"),
         (_longest_between_pulses(rig), f"{rig.sync.pulse_hz:g} pulses/s (sync.pulse_hz of rig.toml)"),
     )
     most_db = min(rig.limits.gain_db_max, cameras["well"].gain_db_max) - 20 * math.log10(last)

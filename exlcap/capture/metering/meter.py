@@ -18,7 +18,7 @@ from exlcap.capture.takes.session import Session, StepWork, shoot_step
 from exlcap.capture.takes.shoot import check_sync
 from exlcap.core.console import say
 from exlcap.core.errors import Refused
-from exlcap.core.rig import ROLES, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Setting
 from exlcap.core.take import Orphan, Raw, Step
 from exlcap.core.workspace import Workspace, check_name
 
@@ -41,12 +41,12 @@ class MeteredScene:
 class MeteredReference:
     """The settings of both cameras for a static reference. before: those of rig.toml."""
 
-    before: dict[Role, Setting]
-    bounds: dict[Role, Bounds]
-    metered: dict[Role, Metered]
+    before: dict[Light, Setting]
+    bounds: dict[Light, Bounds]
+    metered: dict[Light, Metered]
 
 
-Shoot = Callable[[Step, Role], list[Raw]]
+Shoot = Callable[[Step, Light], list[Raw]]
 
 
 def meter_scene(workspace: Workspace, scene: str, longest_us: float, why: str, percentile: float) -> MeteredScene:
@@ -79,37 +79,37 @@ def meter_reference(workspace: Workspace, percentile: float) -> MeteredReference
     """
     rig = workspace.rig
     step = steps_for_reference(rig)[0]
-    before: dict[Role, Setting] = {role: step.setting(role) for role in ROLES}
-    metered: dict[Role, Metered] = {}
+    before: dict[Light, Setting] = {light: step.setting(light) for light in LIGHTS}
+    metered: dict[Light, Metered] = {}
     with _cameras(workspace, None) as (shoot, limits):
-        bounds = {role: bounds_of_reference(rig, limits[role]) for role in ROLES}
-        for role in ROLES:
-            measure = partial(_look_alone, shoot, role, step, rig.dark_level_dn(role), percentile)
+        bounds = {light: bounds_of_reference(rig, limits[light]) for light in LIGHTS}
+        for light in LIGHTS:
+            measure = partial(_look_alone, shoot, light, step, rig.dark_level_dn(light), percentile)
             try:
-                metered[role] = find_base(measure, bounds[role], before[role])
+                metered[light] = find_base(measure, bounds[light], before[light])
             except Refused as refusal:
-                raise Refused(f"{role} camera: {refusal.message}", refusal.hint) from None
+                raise Refused(f"{light} camera: {refusal.message}", refusal.hint) from None
     return MeteredReference(before, bounds, metered)
 
 
 def _look_alone(
-    shoot: Shoot, role: Role, step: Step, dark_level_dn: float, percentile: float, setting: Setting
+    shoot: Shoot, light: Light, step: Step, dark_level_dn: float, percentile: float, setting: Setting
 ) -> Seen:
     """What one camera sees at a setting, the other as the step has it."""
-    say(f"measuring the {role} camera at {setting.exposure_us:g} us, {setting.gain_db:.2f} dB")
-    return look(shoot(step.model_copy(update={role: setting}), role), dark_level_dn, percentile)
+    say(f"measuring the {light} camera at {setting.exposure_us:g} us, {setting.gain_db:.2f} dB")
+    return look(shoot(step.model_copy(update={light: setting}), light), dark_level_dn, percentile)
 
 
 class _Frames:
     """Keeps the frames of one camera."""
 
-    def __init__(self, role: Role) -> None:
-        self.role = role
+    def __init__(self, light: Light) -> None:
+        self.light = light
         self.frames: list[Raw] = []
 
     def pair(self, shot: Shot) -> None:
         """A pair."""
-        raw = shot.grab(self.role).raw
+        raw = shot.grab(self.light).raw
         if raw is not None:
             self.frames.append(raw)
 
@@ -118,7 +118,7 @@ class _Frames:
 
 
 @contextmanager
-def _cameras(workspace: Workspace, scene: str | None) -> Iterator[tuple[Shoot, dict[Role, CameraLimits]]]:
+def _cameras(workspace: Workspace, scene: str | None) -> Iterator[tuple[Shoot, dict[Light, CameraLimits]]]:
     """What shoots a few frames as `exlcap shoot` does, and what the cameras can do. scene: None for a reference."""
     rig = workspace.rig
     check_sync(rig, allow_software=True)  # shutters that open a millisecond apart see the same light
@@ -130,10 +130,10 @@ def _cameras(workspace: Workspace, scene: str | None) -> Iterator[tuple[Shoot, d
         if view is not None:
             stack.callback(view.remove)
 
-        def shoot(step: Step, role: Role) -> list[Raw]:
-            kept = _Frames(role)
+        def shoot(step: Step, light: Light) -> list[Raw]:
+            kept = _Frames(light)
             session = Session(cameras, rig.sync, kept, view, stopping=lambda: False, recorded=lambda shot: None)
             shoot_step(session, StepWork(step, FRAMES))
             return kept.frames
 
-        yield shoot, {role: cameras[role].limits for role in ROLES}
+        yield shoot, {light: cameras[light].limits for light in LIGHTS}

@@ -23,7 +23,7 @@ from exlcap.capture.takes.plan import Request, planned_steps
 from exlcap.capture.takes.schedule import check_limits
 from exlcap.core.alignment import alignment_in_force
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Rig, Setting
+from exlcap.core.rig import LIGHTS, Rig, Setting
 from exlcap.core.take import Raw, Step, Take, read_take
 from exlcap.core.workspace import Workspace, numbered
 from exlcap.simulate.sensor import SensorModel
@@ -127,7 +127,7 @@ def _found(take: Take | None, step: Step, balance: Three) -> float | None:
     if take is None:
         return None
     shot = next((shot for shot in take.header.steps if shot.k == step.k), None)
-    same = shot is not None and all(same_setting(shot.setting(role), step.setting(role)) for role in ROLES)
+    same = shot is not None and all(same_setting(shot.setting(light), step.setting(light)) for light in LIGHTS)
     return mean_found(take, step.k, balance) if same else None
 
 
@@ -171,7 +171,7 @@ def _paths(workspace: Workspace) -> Paths:
 def _problem(step: Step, rig: Rig) -> str | None:
     """Why a step cannot be shot by the rig's own limits; None when it can."""
     try:
-        check_limits([step], rig, dict.fromkeys(ROLES, ANY_CAMERA))
+        check_limits([step], rig, dict.fromkeys(LIGHTS, ANY_CAMERA))
     except ExlcapError as error:
         return error.message
     return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from exlcap.capture.metering.base_setting import Bounds, Metered
 from exlcap.capture.metering.meter import MeteredReference, MeteredScene
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 
 
 def scene_text(found: MeteredScene, percentile: float) -> str:
@@ -25,16 +25,16 @@ def reference_text(found: MeteredReference, percentile: float) -> str:
     """A metered reference as lines for people."""
     return "\n".join(
         line
-        for role in ROLES
+        for light in LIGHTS
         for line in _lines(
-            f"{role} camera, reference", found.before[role], found.bounds[role], found.metered[role], percentile
+            f"{light} camera, reference", found.before[light], found.bounds[light], found.metered[light], percentile
         )
     )
 
 
 def reference_data(found: MeteredReference) -> dict[str, Any]:
     """A metered reference as JSON types."""
-    return {role: _data(found.before[role], found.bounds[role], found.metered[role]) for role in ROLES}
+    return {light: _data(found.before[light], found.bounds[light], found.metered[light]) for light in LIGHTS}
 
 
 def _lines(what: str, before: Setting, bounds: Bounds, found: Metered, percentile: float) -> list[str]:

@@ -17,7 +17,7 @@ from exlcap.core.drift import describe_drift
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.files import write_atomic, write_json
 from exlcap.core.records import Record
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 from exlcap.core.rig_file import store_base
 from exlcap.core.take import encode_raw
 from exlcap.core.workspace import check_name
@@ -102,18 +102,18 @@ def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
     now = datetime.now(timezone.utc)
     folder = live.workspace.root / "snapshots" / now.strftime("%Y%m%d-%H%M%S-%f")[:-3]
     seen = looker.see(newest, Look(marks=False))
-    for role in ROLES:
-        grab = shot.grab(role)
+    for light in LIGHTS:
+        grab = shot.grab(light)
         if grab.raw is None:
-            raise Refused(f"the {role} frame has no picture", "try again")
-        about = {"role": role, "serial": rig.serial(role), "bayer": "RGGB", "bits": 12,
-                 "read_back": shot.read_back[role].model_dump()}  # fmt: skip
-        write_atomic(folder / f"{role}.tif", encode_raw(grab.raw, about))
-        write_atomic(folder / f"{role}.jpg", seen.pictures[role])
+            raise Refused(f"the {light} frame has no picture", "try again")
+        about = {"role": light, "serial": rig.serial(light), "bayer": "RGGB", "bits": 12,
+                 "read_back": shot.read_back[light].model_dump()}  # fmt: skip
+        write_atomic(folder / f"{light}.tif", encode_raw(grab.raw, about))
+        write_atomic(folder / f"{light}.jpg", seen.pictures[light])
     write_json(folder / "snapshot.json", {
         "created": now.isoformat(timespec="milliseconds"), "exlcap": __version__, "scene": live.wanted.scene,
         "step": shot.step.model_dump(mode="json"), "sync_mode": rig.sync.mode,
-        **{role: {"read_back": shot.read_back[role].model_dump(), **seen.measured[role].data()} for role in ROLES},
+        **{light: {"read_back": shot.read_back[light].model_dump(), **seen.measured[light].data()} for light in LIGHTS},
     })  # fmt: skip
     return f"kept as {folder.relative_to(live.workspace.root).as_posix()}"
 

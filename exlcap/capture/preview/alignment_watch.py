@@ -12,7 +12,7 @@ from exlcap.capture.preview.look import Looker, give_way
 from exlcap.core.alignment import Alignment
 from exlcap.core.drift import Drift
 from exlcap.core.errors import Refused
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 
 PAIRS = 8
 """As many as `exlcap align --check-drift` takes of a take."""
@@ -37,16 +37,16 @@ def _measure(live: LiveRig, name: str, alignment: Alignment) -> Drift:
     from exlcap.align.measure_drift import drift_between
 
     sensor = live.workspace.rig.sensor
-    sums = {role: np.zeros((sensor.height, sensor.width), np.uint32) for role in ROLES}
+    sums = {light: np.zeros((sensor.height, sensor.width), np.uint32) for light in LIGHTS}
     after, until = 0, time.monotonic() + PATIENCE_S
     for _ in range(PAIRS):
         after = _add_next(live, sums, after, until)
-    well, low = ((sums[role] / PAIRS).astype(np.float32) for role in ROLES)
+    well, low = ((sums[light] / PAIRS).astype(np.float32) for light in LIGHTS)
     return drift_between(well, low, sensor.black_level_dn, name, alignment)
 
 
 def _add_next(
-    live: LiveRig, sums: dict[Role, np.ndarray[tuple[int, int], np.dtype[np.uint32]]], after: int, until: float
+    live: LiveRig, sums: dict[Light, np.ndarray[tuple[int, int], np.dtype[np.uint32]]], after: int, until: float
 ) -> int:
     """Add the next pair to the sums; its number."""
     while live.newest is None or live.newest.number <= after:
@@ -54,8 +54,8 @@ def _add_next(
             raise Refused("no pairs come", "look at what the page says of the cameras")
         time.sleep(0.01)
     newest = live.newest
-    for role in ROLES:
-        raw = newest.shot.grab(role).raw
+    for light in LIGHTS:
+        raw = newest.shot.grab(light).raw
         if raw is not None:
-            sums[role] += raw
+            sums[light] += raw
     return newest.number

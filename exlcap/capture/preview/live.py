@@ -23,12 +23,12 @@ from exlcap.capture.takes.schedule import check_limits, steps_for_reference, ste
 from exlcap.capture.takes.session import Session, StepWork, shoot_step
 from exlcap.capture.takes.shoot import Operator, check_sync, run_take
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Rig, Setting
 from exlcap.core.take import Step
 from exlcap.core.workspace import Workspace
 
 Phase = Literal["opening", "live", "recording", "trouble"]
-OpenCameras = Callable[[Rig], Mapping[Role, Camera]]
+OpenCameras = Callable[[Rig], Mapping[Light, Camera]]
 RETRY_S = 1.0
 """A camera that was plugged in again is found this soon."""
 WITHOUT_END = 10**9
@@ -115,8 +115,8 @@ class LiveRig:
         self.status = Status()
         self.newest: Newest | None = None
         self.rhythm = Rhythm()
-        self.cameras: Mapping[Role, Camera] = {}
-        self.limits: Mapping[Role, CameraLimits] = {}
+        self.cameras: Mapping[Light, Camera] = {}
+        self.limits: Mapping[Light, CameraLimits] = {}
         self._open_cameras = open_cameras
         self._allow_software_sync = allow_software_sync
         self._request: Request | None = None
@@ -202,19 +202,19 @@ class LiveRig:
                 stack.enter_context(camera)
             self.cameras = cameras
             stack.callback(setattr, self, "cameras", {})
-            self.limits = {role: cameras[role].limits for role in ROLES}
+            self.limits = {light: cameras[light].limits for light in LIGHTS}
             while not self._leaving():
                 self._show_wanted(workspace, cameras, self.wanted)
 
     def _leaving(self) -> bool:
         return self._closing.is_set() or self._request is not None
 
-    def _show_wanted(self, workspace: Workspace, cameras: Mapping[Role, Camera], wanted: Wanted) -> None:
+    def _show_wanted(self, workspace: Workspace, cameras: Mapping[Light, Camera], wanted: Wanted) -> None:
         """Show one setting until the operator wants another."""
         self.rhythm = Rhythm()  # with pulses from outside, each change leaves one frame alone
-        emulated = {role: camera for role, camera in cameras.items() if isinstance(camera, PylonCamera)}
+        emulated = {light: camera for light, camera in cameras.items() if isinstance(camera, PylonCamera)}
         view = None
-        if workspace.rig.emulator is not None and len(emulated) == len(ROLES):
+        if workspace.rig.emulator is not None and len(emulated) == len(LIGHTS):
             view = LoopedScene(workspace, emulated, None if wanted.k is None else wanted.scene)
         session = Session(
             cameras,

@@ -37,7 +37,7 @@ from exlcap.core.alignment import Alignment, alignment_in_force
 from exlcap.core.develop import Rgb8, develop, to_srgb
 from exlcap.core.drift import Drift
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 from exlcap.core.take import Raw
 from exlcap.core.workspace import Workspace, numbered
 
@@ -79,8 +79,8 @@ class Seen:
     number: int
     made_s: float
     newest: Newest
-    measured: dict[Role, Measured]
-    focus: dict[Role, float | None]
+    measured: dict[Light, Measured]
+    focus: dict[Light, float | None]
     pictures: dict[str, bytes]
 
 
@@ -89,13 +89,13 @@ class Looker:
 
     def __init__(self, live: LiveRig) -> None:
         self.live = live
-        self._peaks: dict[Place | None, dict[Role, float]] = {}
+        self._peaks: dict[Place | None, dict[Light, float]] = {}
         self.drift: Drift | None = None
         self._pool = ThreadPoolExecutor(1, "exlcap-look", initializer=give_way)
         self._busy = False
         self._due = 0.0
         self._made: dict[Look, Seen] = {}
-        self._measured: tuple[int, dict[Role, Planes], dict[Role, Measured]] | None = None
+        self._measured: tuple[int, dict[Light, Planes], dict[Light, Measured]] | None = None
         self._aligned: tuple[str, Alignment] | None = None
 
     async def look(self, after: int, look: Look) -> Seen | None:
@@ -143,37 +143,37 @@ class Looker:
     def see(self, newest: Newest, look: Look) -> Seen:
         """Everything of one pair for one kind of look; on the thread that makes pictures."""
         workspace = self.live.workspace
-        raws: dict[Role, Raw] = {role: _raw(newest, role) for role in ROLES}
+        raws: dict[Light, Raw] = {light: _raw(newest, light) for light in LIGHTS}
         aligned = self.alignment(workspace)
         how = developments(workspace.rig, None if aligned is None else aligned[1])
         planes, measured = self._numbers(newest, raws, workspace)
         pictures = _pictures(planes, how, look)
-        sharp: dict[Role, float] = {role: measured[role].sharpness for role in ROLES}
+        sharp: dict[Light, float] = {light: measured[light].sharpness for light in LIGHTS}
         if look.loupe is not None:
             pieces, sharp = _under_loupe(raws, how, look, look.loupe)
             pictures |= pieces
         focus = self._of_peak(look.loupe, sharp)
         return Seen(newest.number, time.monotonic(), newest, measured, focus, _encoded(pictures))
 
-    def _of_peak(self, place: Place | None, sharp: dict[Role, float]) -> dict[Role, float | None]:
+    def _of_peak(self, place: Place | None, sharp: dict[Light, float]) -> dict[Light, float | None]:
         """Sharpness as a share of the best at this place, which is held."""
-        before = self._peaks.pop(place, dict.fromkeys(ROLES, 0.0))
-        peaks = self._peaks[place] = {role: max(before[role], sharp[role]) for role in ROLES}
+        before = self._peaks.pop(place, dict.fromkeys(LIGHTS, 0.0))
+        peaks = self._peaks[place] = {light: max(before[light], sharp[light]) for light in LIGHTS}
         while len(self._peaks) > KINDS_OF_LOOK:
             self._peaks.pop(next(iter(self._peaks)))
-        return {role: sharp[role] / peaks[role] if peaks[role] > 0 else None for role in ROLES}
+        return {light: sharp[light] / peaks[light] if peaks[light] > 0 else None for light in LIGHTS}
 
     def forget_peaks(self) -> None:
         """Hold the peaks of sharpness anew."""
         self._peaks.clear()
 
     def _numbers(
-        self, newest: Newest, raws: dict[Role, Raw], workspace: Workspace
-    ) -> tuple[dict[Role, Planes], dict[Role, Measured]]:
+        self, newest: Newest, raws: dict[Light, Raw], workspace: Workspace
+    ) -> tuple[dict[Light, Planes], dict[Light, Measured]]:
         """Planes and numbers of a pair, made once for all looks."""
         if self._measured is None or self._measured[0] != newest.number:
-            planes = {role: planes_of(raws[role]) for role in ROLES}
-            measured = {role: measure(planes[role], workspace.rig.dark_level_dn(role)) for role in ROLES}
+            planes = {light: planes_of(raws[light]) for light in LIGHTS}
+            measured = {light: measure(planes[light], workspace.rig.dark_level_dn(light)) for light in LIGHTS}
             self._measured = newest.number, planes, measured
         return self._measured[1], self._measured[2]
 
@@ -182,42 +182,42 @@ class Looker:
         self._pool.shutdown()
 
 
-def _raw(newest: Newest, role: Role) -> Raw:
-    raw = newest.shot.grab(role).raw
+def _raw(newest: Newest, light: Light) -> Raw:
+    raw = newest.shot.grab(light).raw
     if raw is None:
-        raise ExlcapError(f"the {role} frame has no picture", "look at the next one")
+        raise ExlcapError(f"the {light} frame has no picture", "look at the next one")
     return raw
 
 
-def _pictures(planes: dict[Role, Planes], how: Developments, look: Look) -> dict[str, Rgb8]:
+def _pictures(planes: dict[Light, Planes], how: Developments, look: Look) -> dict[str, Rgb8]:
     """Both views, or one picture of both where an overlay is asked for and there is an alignment."""
-    small: dict[Role, Small] = {role: make_small(planes[role], how.of(role), look.width) for role in ROLES}
+    small: dict[Light, Small] = {light: make_small(planes[light], how.of(light), look.width) for light in LIGHTS}
     if look.mode != "views" and how.alignment is not None:
         return {"both": overlaid(small["well"].light, small["low"].light, how.alignment, look.mode)}
     if how.mirror:
         small["low"] = unmirrored(small["low"])
     pictures = {"well": to_srgb(small["well"].light), "low": to_srgb(brightened(small["low"].light, look.amplify))}
     if look.marks:
-        pictures = {role: marked(pictures[role], small[role]) for role in ROLES}
+        pictures = {light: marked(pictures[light], small[light]) for light in LIGHTS}
     return pictures
 
 
 def _under_loupe(
-    raws: dict[Role, Raw], how: Developments, look: Look, place: Place
-) -> tuple[dict[str, Rgb8], dict[Role, float]]:
+    raws: dict[Light, Raw], how: Developments, look: Look, place: Place
+) -> tuple[dict[str, Rgb8], dict[Light, float]]:
     """The same place of both frames at full resolution, and how sharp it is."""
     height, width = raws["well"].shape
     centres = loupe_centres(place, (width, height), how)
-    raw_pieces: dict[Role, Raw] = {role: loupe(raws[role], centres[role]) for role in ROLES}
-    pieces = {role: develop(raw_pieces[role], how.of(role)) for role in ROLES}
+    raw_pieces: dict[Light, Raw] = {light: loupe(raws[light], centres[light]) for light in LIGHTS}
+    pieces = {light: develop(raw_pieces[light], how.of(light)) for light in LIGHTS}
     pieces["low"] = brightened(pieces["low"], look.amplify)
     if how.mirror:
         pieces["low"] = np.ascontiguousarray(pieces["low"][:, ::-1])
-    sharp: dict[Role, float] = {
-        role: sharpness(planes_of(raw), float(raw.mean()) - how.of(role).black_level_dn)
-        for role, raw in raw_pieces.items()
+    sharp: dict[Light, float] = {
+        light: sharpness(planes_of(raw), float(raw.mean()) - how.of(light).black_level_dn)
+        for light, raw in raw_pieces.items()
     }
-    return {f"loupe-{role}": to_srgb(pieces[role]) for role in ROLES}, sharp
+    return {f"loupe-{light}": to_srgb(pieces[light]) for light in LIGHTS}, sharp
 
 
 def _encoded(pictures: dict[str, Rgb8]) -> dict[str, bytes]:

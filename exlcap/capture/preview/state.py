@@ -9,7 +9,7 @@ from exlcap.capture.preview.live import LiveRig
 from exlcap.capture.preview.look import Looker, Seen
 from exlcap.capture.takes.schedule import FRAME_HEAD_BYTES, SPARE_BYTES, check_limits, frame_bytes, steps_for_scene
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 
 
 def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def _pair(seen: Seen) -> dict[str, Any]:
     """The numbers of the pair whose pictures go along."""
     shot = seen.newest.shot
     cameras: dict[str, dict[str, Any]] = {}
-    for role in ROLES:
-        grab, focus = shot.grab(role), seen.focus[role]
-        setting, measured = grab.chunk or shot.read_back[role], seen.measured[role]
-        cameras[role] = {
+    for light in LIGHTS:
+        grab, focus = shot.grab(light), seen.focus[light]
+        setting, measured = grab.chunk or shot.read_back[light], seen.measured[light]
+        cameras[light] = {
             "exposure_us": round(setting.exposure_us, 2),
             "gain_db": round(setting.gain_db, 2),
             "proved": grab.chunk is not None,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from exlcap.capture.preview.measure import Planes
 from exlcap.core.alignment import Alignment, Matrix
 from exlcap.core.develop import Development, Linear, Rgb8, amplified, to_srgb
-from exlcap.core.rig import WHITE_DN, Rig, Role
+from exlcap.core.rig import WHITE_DN, Light, Rig
 from exlcap.core.take import Raw
 
 Mode = Literal["views", "blend", "checker"]
@@ -39,17 +39,17 @@ class Developments:
     alignment: Alignment | None
     mirror: bool
 
-    def of(self, role: Role) -> Development:
-        """That of the camera in a role."""
-        return self.well if role == "well" else self.low
+    def of(self, light: Light) -> Development:
+        """That of one camera."""
+        return self.well if light == "well" else self.low
 
 
 def developments(rig: Rig, alignment: Alignment | None) -> Developments:
     """White balance is that of the alignment's reference; without one colours are those of the sensor."""
 
-    def how(role: Role) -> Development:
-        balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(role)
-        return Development(rig.dark_level_dn(role), balance, rig.colour_matrix(role))
+    def how(light: Light) -> Development:
+        balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(light)
+        return Development(rig.dark_level_dn(light), balance, rig.colour_matrix(light))
 
     return Developments(how("well"), how("low"), alignment, rig.low.mirror)
 
@@ -155,7 +155,9 @@ def _shrinking(full: tuple[int, int], small: tuple[int, int]) -> Matrix:
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
 
 
-def loupe_centres(xy: tuple[float, float], size: tuple[int, int], how: Developments) -> dict[Role, tuple[float, float]]:
+def loupe_centres(
+    xy: tuple[float, float], size: tuple[int, int], how: Developments
+) -> dict[Light, tuple[float, float]]:
     """The same place in the raw frames of both cameras. xy: shares of width and height in the bright view.
 
     Through the alignment, or without one at the same place of both views.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exlcap.capture.cameras.contract import Grab
-from exlcap.core.rig import ROLES, Role
+from exlcap.core.rig import LIGHTS, Light
 
 Key = Literal["counter", "frame_id"]
 ALONE = "no frame of the other camera"
@@ -39,7 +39,7 @@ class Match:
 class Unpaired:
     """A frame that belongs to no pair, or (frame_id None) one that never came, and why. pulse: None if not known."""
 
-    role: Role
+    light: Light
     pulse: int | None
     frame_id: int | None
     host_time_ns: int
@@ -58,11 +58,11 @@ class Pairer:
     def __init__(self, key: Key, window: int = 16) -> None:
         self._key: Key = key
         self._window = window
-        self._waiting: dict[Role, dict[int, Grab]] = {role: {} for role in ROLES}
+        self._waiting: dict[Light, dict[int, Grab]] = {light: {} for light in LIGHTS}
         self._settled = -1  # every pulse up to this one has been decided
         self._done: set[int] = set()  # pulses above it that are decided, too
-        self._newest: dict[Role, Grab] = {}  # by frame id
-        self._reset: set[Role] = set()  # cameras whose counter was reset
+        self._newest: dict[Light, Grab] = {}  # by frame id
+        self._reset: set[Light] = set()  # cameras whose counter was reset
         self._astray = False  # a camera saw more pulses than were fired
         self._first_count: int | None = None  # what counters show with the first pulse, where the host fires them
 
@@ -79,7 +79,7 @@ class Pairer:
             return grab.counter
         return None if self._first_count is None else grab.counter - self._first_count
 
-    def add(self, role: Role, grab: Grab, pulse: int | None = None) -> list[Outcome]:
+    def add(self, light: Light, grab: Grab, pulse: int | None = None) -> list[Outcome]:
         """Take in a frame; return what is decided by it.
 
         pulse: number of the last pulse fired, counted from 0 since the start of grabbing, where the host fires them.
@@ -87,12 +87,12 @@ class Pairer:
         self._learn(grab, pulse)
         number = self.number(grab, pulse)
         self._astray |= pulse is not None and grab.failure is None and (number is None or number > pulse)
-        reason = self._refusal(role, grab, number, pulse)
+        reason = self._refusal(light, grab, number, pulse)
         if reason is not None or number is None:
-            told = number if grab.failure is None and role not in self._reset else pulse
-            return [_unpaired(role, told, grab, reason or "no counter")]
-        self._waiting[role][number] = grab
-        well, low = (self._waiting[r].get(number) for r in ROLES)
+            told = number if grab.failure is None and light not in self._reset else pulse
+            return [_unpaired(light, told, grab, reason or "no counter")]
+        self._waiting[light][number] = grab
+        well, low = (self._waiting[r].get(number) for r in LIGHTS)
         outcomes: list[Outcome] = []
         if well is not None and low is not None:
             for waiting in self._waiting.values():
@@ -108,7 +108,7 @@ class Pairer:
         if self._first_count is None and pulse is not None and grab.counter is not None and grab.frame_id == pulse:
             self._first_count = grab.counter - pulse
 
-    def _refusal(self, role: Role, grab: Grab, number: int | None, pulse: int | None) -> str | None:
+    def _refusal(self, light: Light, grab: Grab, number: int | None, pulse: int | None) -> str | None:
         """Why this frame can never be part of a pair; None when it can."""
         if grab.failure is not None:
             return f"failed buffer: {grab.failure}"
@@ -116,9 +116,9 @@ class Pairer:
             return "the frame carries no pulse counter"
         if number is None:
             return f"not provably of pulse {pulse}: what the counter began with is not known"
-        if not self._counts_on(role, grab):
+        if not self._counts_on(light, grab):
             return "the pulse counter was reset"
-        if number in self._waiting[role] or number in self._done:
+        if number in self._waiting[light] or number in self._done:
             return f"duplicate of {self._key.replace('_', ' ')} {number}"
         if number <= self._settled:
             return f"late: {self._key.replace('_', ' ')} {number} after {self._settled}"
@@ -128,24 +128,24 @@ class Pairer:
             return "pulses from outside cannot be paired by frame id"
         return None
 
-    def _counts_on(self, role: Role, grab: Grab) -> bool:
+    def _counts_on(self, light: Light, grab: Grab) -> bool:
         """Whether a camera's counter goes on as pulses came; False for good once it did not."""
-        newest = self._newest.setdefault(role, grab)
+        newest = self._newest.setdefault(light, grab)
         if grab.counter is not None and newest.counter is not None:
             frames, pulses = grab.frame_id - newest.frame_id, grab.counter - newest.counter
             if (frames > 0 and pulses < frames) or (frames < 0 and pulses > frames):
-                self._reset.add(role)
+                self._reset.add(light)
         if grab.frame_id > newest.frame_id:
-            self._newest[role] = grab
-        return role not in self._reset
+            self._newest[light] = grab
+        return light not in self._reset
 
     def settle(self, pulse: int) -> list[Outcome]:
         """Give up on the partners of all frames up to `pulse`."""
         outcomes: list[Outcome] = []
-        for role in ROLES:
-            waiting = self._waiting[role]
+        for light in LIGHTS:
+            waiting = self._waiting[light]
             for number in sorted(n for n in waiting if n <= pulse):
-                outcomes.append(_unpaired(role, number, waiting.pop(number), ALONE))
+                outcomes.append(_unpaired(light, number, waiting.pop(number), ALONE))
         self._settled = max(self._settled, pulse)
         self._done = {number for number in self._done if number > self._settled}
         return outcomes
@@ -155,5 +155,5 @@ class Pairer:
         return self.settle(max((n for waiting in self._waiting.values() for n in waiting), default=self._settled))
 
 
-def _unpaired(role: Role, pulse: int | None, grab: Grab, reason: str) -> Unpaired:
-    return Unpaired(role, pulse, grab.frame_id, grab.host_time_ns, reason)
+def _unpaired(light: Light, pulse: int | None, grab: Grab, reason: str) -> Unpaired:
+    return Unpaired(light, pulse, grab.frame_id, grab.host_time_ns, reason)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from exlcap.capture.cameras.contract import Grab
-from exlcap.core.rig import ROLES, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Setting
 from exlcap.core.take import Frame, Orphan, Pair, Step, TakeWriter
 
 BUDGET_BYTES = 512 * 1024 * 1024
@@ -29,11 +29,11 @@ class Shot:
     index: int
     well: Grab
     low: Grab
-    read_back: dict[Role, Setting]
+    read_back: dict[Light, Setting]
 
-    def grab(self, role: Role) -> Grab:
-        """The grab of the camera in a role."""
-        return self.well if role == "well" else self.low
+    def grab(self, light: Light) -> Grab:
+        """The grab of one camera."""
+        return self.well if light == "well" else self.low
 
 
 @dataclass(frozen=True)
@@ -110,20 +110,20 @@ class Recorder:
     def _write(self, shot: Shot) -> Pair:
         if self._error is not None:
             raise self._error
-        well, low = (self._frame(shot, role) for role in ROLES)
+        well, low = (self._frame(shot, light) for light in LIGHTS)
         return Pair(k=shot.step.k, index=shot.index, well=well, low=low)
 
-    def _frame(self, shot: Shot, role: Role) -> Frame:
-        grab = shot.grab(role)
+    def _frame(self, shot: Shot, light: Light) -> Frame:
+        grab = shot.grab(light)
         if grab.raw is None:
-            raise ValueError(f"the {role} frame of pair {shot.index} has no picture")
+            raise ValueError(f"the {light} frame of pair {shot.index} has no picture")
         return self._writer.frame(
             grab.raw,
             shot.step.k,
             shot.index,
-            role=role,
-            asked=shot.step.setting(role),
-            read_back=shot.read_back[role],
+            light=light,
+            asked=shot.step.setting(light),
+            read_back=shot.read_back[light],
             chunk=grab.chunk,
             frame_id=grab.frame_id,
             counter=grab.counter,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from exlcap.capture.cameras.contract import CameraLimits
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Limits, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Limits, Rig, Setting
 from exlcap.core.take import Step
 
 FRAME_HEAD_BYTES = 4096
@@ -68,18 +68,18 @@ def steps_for_reference(rig: Rig, at_scene: str | None = None) -> tuple[Step, ..
 
 
 def check_limits(
-    steps: Sequence[Step], rig: Rig, cameras: Mapping[Role, CameraLimits], fixed_rate: bool = True
+    steps: Sequence[Step], rig: Rig, cameras: Mapping[Light, CameraLimits], fixed_rate: bool = True
 ) -> None:
     """Raise ExlcapError when a step asks for what the rig's limits or a camera do not allow; it names step and value.
 
     fixed_rate: pulses must keep the rig's rate. For a static reference they may wait for a long exposure instead.
     """
     for step in steps:
-        for role in ROLES:
-            where = f"step k = {step.k}: {role} camera"
-            _check_setting(where, step.setting(role), rig.limits, cameras[role])
+        for light in LIGHTS:
+            where = f"step k = {step.k}: {light} camera"
+            _check_setting(where, step.setting(light), rig.limits, cameras[light])
             if fixed_rate:
-                _check_period(where, step.setting(role), rig.sync.pulse_hz, cameras[role])
+                _check_period(where, step.setting(light), rig.sync.pulse_hz, cameras[light])
 
 
 def _check_setting(where: str, setting: Setting, rig: Limits, camera: CameraLimits) -> None:

@@ -15,7 +15,7 @@ from exlcap.capture.cameras.contract import Camera, describe, same_setting
 from exlcap.capture.takes.pairing import ALONE, Key, Match, Outcome, Pairer, Unpaired
 from exlcap.capture.takes.recorder import Shot
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Role, Setting, Sync
+from exlcap.core.rig import LIGHTS, Light, Setting, Sync
 from exlcap.core.take import Orphan, Step, Take
 
 FAILURES_IN_A_ROW = 10
@@ -55,7 +55,7 @@ class Sink(Protocol):
 class Session:
     """What shooting needs. stopping: asked before every pulse, True ends the take. recorded: told of every pair."""
 
-    cameras: Mapping[Role, Camera]
+    cameras: Mapping[Light, Camera]
     sync: Sync
     recorder: Sink
     view: View | None
@@ -85,7 +85,7 @@ class StepWork:
             )
 
 
-def pairing_key(sync: Sync, cameras: Mapping[Role, Camera]) -> Key:
+def pairing_key(sync: Sync, cameras: Mapping[Light, Camera]) -> Key:
     """By what frames are paired. Raises ExlcapError when nothing would prove which frames belong together."""
     counting = all(camera.pulses_counted() is not None for camera in cameras.values())
     if sync.mode == "external":
@@ -93,7 +93,7 @@ def pairing_key(sync: Sync, cameras: Mapping[Role, Camera]) -> Key:
     return "counter" if counting else "frame_id"
 
 
-def _check_counters(counting: bool, cameras: Mapping[Role, Camera]) -> None:
+def _check_counters(counting: bool, cameras: Mapping[Light, Camera]) -> None:
     """Raise ExlcapError when counters cannot prove which frames of pulses from outside belong together.
 
     Whether a camera counts an edge before or after it looks at its counter is not documented: two of one kind do alike.
@@ -141,25 +141,25 @@ class _Stretch:
         self._guard_until = session.sync.guard_frames
         self._key = pairing_key(session.sync, session.cameras)
         self._pairer = Pairer(self._key)
-        self._read_back: dict[Role, Setting] = {}
+        self._read_back: dict[Light, Setting] = {}
         self._came: list[Outcome] = []  # of the newest pulse, not yet recorded
         self._lost = False  # which frame is of which pulse
 
     def run(self) -> float:
         """Seconds spent grabbing."""
-        self._read_back = {role: self._cameras[role].set(self._work.step.setting(role)) for role in ROLES}
+        self._read_back = {light: self._cameras[light].set(self._work.step.setting(light)) for light in LIGHTS}
         _zero_counters(self._cameras)
         started = time.monotonic()
         try:
-            for role in ROLES:
-                self._cameras[role].start()
+            for light in LIGHTS:
+                self._cameras[light].start()
             if self._session.sync.mode == "external":
                 self._collect()
             else:
                 self._fire_all()
         finally:
-            for role in ROLES:
-                self._cameras[role].stop()
+            for light in LIGHTS:
+                self._cameras[light].stop()
         return time.monotonic() - started
 
     def _wanted(self) -> bool:
@@ -194,12 +194,12 @@ class _Stretch:
 
     def _fire(self, pulse: int) -> bool:
         """One pulse; False when a camera does not get ready for it. Raises ExlcapError after too many failures."""
-        for role in ROLES:
-            if not self._cameras[role].wait_ready(self._timeout_ms):
-                self._work.failed(f"the {role} camera was not ready for a pulse within {self._timeout_ms} ms")
+        for light in LIGHTS:
+            if not self._cameras[light].wait_ready(self._timeout_ms):
+                self._work.failed(f"the {light} camera was not ready for a pulse within {self._timeout_ms} ms")
                 return False
-        for role in pulsing(self._session.sync):
-            self._cameras[role].pulse()
+        for light in pulsing(self._session.sync):
+            self._cameras[light].pulse()
         self._work.next_index = self._first_index + pulse + 1
         return True
 
@@ -209,42 +209,42 @@ class _Stretch:
         After a frame that never came grabbing must start anew: that makes frames known by their number again, and may
         wake up a stalled camera.
         """
-        outcomes = [outcome for role in ROLES for outcome in self._frame_of(role, pulse)]
+        outcomes = [outcome for light in LIGHTS for outcome in self._frame_of(light, pulse)]
         outcomes = self._counted(outcomes, pulse)
         missed = any(isinstance(outcome, Unpaired) and outcome.frame_id is None for outcome in outcomes)
         self._lost |= missed or self._pairer.broken
         return outcomes + self._pairer.settle(pulse)
 
-    def _frame_of(self, role: Role, pulse: int) -> list[Outcome]:
+    def _frame_of(self, light: Light, pulse: int) -> list[Outcome]:
         """Fetch frames until that of `pulse` has come; late ones of earlier pulses become orphans on the way."""
         outcomes: list[Outcome] = []
         deadline = time.monotonic() + self._timeout_ms / 1000
         while (left_ms := round(1000 * (deadline - time.monotonic()))) > 0:
-            grab = self._cameras[role].grab(left_ms)
+            grab = self._cameras[light].grab(left_ms)
             if grab is None:
                 break
-            outcomes += self._pairer.add(role, grab, pulse)
+            outcomes += self._pairer.add(light, grab, pulse)
             number = self._pairer.number(grab, pulse)
             if grab.failure is not None or number is None or number >= pulse or self._pairer.broken:
                 return outcomes
-        missing = Unpaired(role, pulse, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
+        missing = Unpaired(light, pulse, None, time.time_ns(), f"no frame came within {self._timeout_ms} ms")
         return [*outcomes, missing]
 
     def _collect(self) -> None:
         """Take frames as pulses from outside make them, always from the camera that is behind."""
-        newest: dict[Role, int] = dict.fromkeys(ROLES, -1)
+        newest: dict[Light, int] = dict.fromkeys(LIGHTS, -1)
         while self._wanted() and not self._pairer.broken and not self._lost:
-            role = min(ROLES, key=lambda role: newest[role])
-            grab = self._cameras[role].grab(self._timeout_ms)
+            light = min(LIGHTS, key=lambda light: newest[light])
+            grab = self._cameras[light].grab(self._timeout_ms)
             if grab is None:
                 reason = f"no frame came within {self._timeout_ms} ms"
-                self._take_in([*self._pairer.close(), Unpaired(role, None, None, time.time_ns(), reason)])
+                self._take_in([*self._pairer.close(), Unpaired(light, None, None, time.time_ns(), reason)])
                 return
-            if newest[role] < 0 and grab.counter is not None:
+            if newest[light] < 0 and grab.counter is not None:
                 self._guard_until = grab.counter + self._session.sync.guard_frames
-            newest[role] = newest[role] + 1 if grab.counter is None else grab.counter
-            self._work.next_index = max(self._work.next_index, self._first_index + newest[role] + 1)
-            self._take_in(self._counted(self._pairer.add(role, grab)))
+            newest[light] = newest[light] + 1 if grab.counter is None else grab.counter
+            self._work.next_index = max(self._work.next_index, self._first_index + newest[light] + 1)
+            self._take_in(self._counted(self._pairer.add(light, grab)))
         self._take_in(self._pairer.close())
 
     def _counted(self, outcomes: list[Outcome], pulse: int | None = None) -> list[Outcome]:
@@ -280,17 +280,17 @@ class _Stretch:
         orphans = [outcome for outcome in proven if isinstance(outcome, Unpaired)]
         if orphans and len(orphans) == len(proven):
             cause = next((orphan for orphan in orphans if orphan.reason != ALONE), orphans[0])
-            self._work.failed(f"{cause.role} camera: {cause.reason}")
+            self._work.failed(f"{cause.light} camera: {cause.reason}")
 
     def _proven(self, outcome: Outcome) -> list[Outcome]:
         """A match whose frames report another setting than asked is taken apart."""
         if isinstance(outcome, Unpaired):
             return [outcome]
-        for role, grab in zip(ROLES, (outcome.well, outcome.low), strict=True):
-            asked = self._work.step.setting(role)
-            if self._cameras[role].has_chunks and (grab.chunk is None or not same_setting(asked, grab.chunk)):
+        for light, grab in zip(LIGHTS, (outcome.well, outcome.low), strict=True):
+            asked = self._work.step.setting(light)
+            if self._cameras[light].has_chunks and (grab.chunk is None or not same_setting(asked, grab.chunk)):
                 found = "nothing" if grab.chunk is None else describe(grab.chunk)
-                return _apart(outcome, f"wrong settings: the {role} frame reports {found}, asked {describe(asked)}")
+                return _apart(outcome, f"wrong settings: the {light} frame reports {found}, asked {describe(asked)}")
         return [outcome]
 
     def _record(self, match: Match) -> None:
@@ -306,17 +306,17 @@ class _Stretch:
         return Orphan(
             k=self._work.step.k,
             index=max(0, self._first_index + pulse),
-            role=unpaired.role,
+            light=unpaired.light,
             frame_id=unpaired.frame_id,
             reason=unpaired.reason,
             host_time_ns=unpaired.host_time_ns,
         )
 
 
-def pulsing(sync: Sync) -> tuple[Role, ...]:
+def pulsing(sync: Sync) -> tuple[Light, ...]:
     """The cameras whose `pulse` opens the shutters: none where pulses come from outside."""
     if sync.mode == "software":
-        return ROLES
+        return LIGHTS
     return () if sync.mode == "external" else ("well",)
 
 
@@ -324,13 +324,13 @@ def _apart(outcome: Outcome, reason: str) -> list[Outcome]:
     """A match as two frames that belong to no pair."""
     if isinstance(outcome, Unpaired):
         return [outcome]
-    frames = zip(ROLES, (outcome.well, outcome.low), strict=True)
-    return [Unpaired(role, outcome.pulse, grab.frame_id, grab.host_time_ns, reason) for role, grab in frames]
+    frames = zip(LIGHTS, (outcome.well, outcome.low), strict=True)
+    return [Unpaired(light, outcome.pulse, grab.frame_id, grab.host_time_ns, reason) for light, grab in frames]
 
 
-def _counted_alike(cameras: Mapping[Role, Camera]) -> bool:
+def _counted_alike(cameras: Mapping[Light, Camera]) -> bool:
     """Whether both counters show the same, read with no pulse between."""
-    first, second = (cameras[role] for role in ROLES)
+    first, second = (cameras[light] for light in LIGHTS)
     for _ in range(ATTEMPTS):
         before, other = first.pulses_counted(), second.pulses_counted()
         if first.pulses_counted() == before:
@@ -338,9 +338,9 @@ def _counted_alike(cameras: Mapping[Role, Camera]) -> bool:
     return False
 
 
-def _zero_counters(cameras: Mapping[Role, Camera]) -> None:
+def _zero_counters(cameras: Mapping[Light, Camera]) -> None:
     """Zero the counters with no pulse between: the first still at 0 after the second was zeroed proves it."""
-    first, second = (cameras[role] for role in ROLES)
+    first, second = (cameras[light] for light in LIGHTS)
     for _ in range(ATTEMPTS):
         first.zero_counter()
         second.zero_counter()

@@ -19,7 +19,7 @@ from exlcap.capture.cameras.contract import Camera
 from exlcap.capture.cameras.emulated_view import EmulatedView
 from exlcap.capture.cameras.pylon import PylonCamera, open_pylon_cameras
 from exlcap.capture.cameras.pylon_state import check_pfs, pfs_path
-from exlcap.capture.checking.pulses import check_roles
+from exlcap.capture.checking.pulses import check_not_swapped
 from exlcap.capture.takes.motion import mark_motion
 from exlcap.capture.takes.plan import REFERENCE, Plan, Request, plan_take, unfinished_take
 from exlcap.capture.takes.recorder import Recorder, Shot, Tally
@@ -28,7 +28,7 @@ from exlcap.capture.takes.session import Session, View, pairing_key, shoot_step
 from exlcap.capture.takes.summary import Report
 from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES, Rig, Role
+from exlcap.core.rig import LIGHTS, Light, Rig
 from exlcap.core.take import TakeHeader, TakeWriter, read_take
 from exlcap.core.workspace import Workspace
 
@@ -71,12 +71,12 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
         cameras = open_pylon_cameras(rig, request.pfs_load)
         for camera in cameras.values():
             stack.enter_context(camera)
-        limits = {role: cameras[role].limits for role in ROLES}
+        limits = {light: cameras[light].limits for light in LIGHTS}
         check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
         pairing_key(rig.sync, cameras)
         _check_space(workspace, plan)
-        if rig.emulator is None and request.scene is not None:  # emulated cameras show what their role should see
-            check_roles(rig, cameras, plan.steps[0])
+        if rig.emulator is None and request.scene is not None:  # emulated cameras show what their light should see
+            check_not_swapped(rig, cameras, plan.steps[0])
         view = _view(workspace, request, plan, cameras)
         writer = open_writer(rig, request, plan, cameras)
         _save_states(cameras, request)
@@ -106,11 +106,11 @@ def check_sync(rig: Rig, allow_software: bool) -> None:
         )
 
 
-def _save_states(cameras: Mapping[Role, PylonCamera], request: Request) -> None:
+def _save_states(cameras: Mapping[Light, PylonCamera], request: Request) -> None:
     if request.pfs_save is None:
         return
-    for role, camera in cameras.items():
-        path = pfs_path(request.pfs_save, role)
+    for light, camera in cameras.items():
+        path = pfs_path(request.pfs_save, light)
         camera.save(path)
         say(f"wrote {path}; it belongs to this model and firmware ({camera.info.firmware or 'which it does not tell'})")
 
@@ -134,7 +134,7 @@ def _check_space(workspace: Workspace, plan: Plan) -> None:
         )
 
 
-def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, Camera]) -> TakeWriter:
+def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Light, Camera]) -> TakeWriter:
     """Begin a take by writing its header, or go on with the unfinished one of the plan."""
     chunks = all(camera.has_chunks for camera in cameras.values())
     proof: Literal["chunk", "assumed"] = "chunk" if chunks else "assumed"
@@ -159,13 +159,13 @@ def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Role, C
         pairs_per_step=plan.pairs_per_step,
         sync_mode=rig.sync.mode,
         settings_proof=proof,
-        cameras={role: cameras[role].info for role in ROLES},
+        cameras={light: cameras[light].info for light in LIGHTS},
         versions={"exlcap": __version__, "pypylon": version("pypylon")},
     )
     return TakeWriter(plan.folder, header)
 
 
-def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role, PylonCamera]) -> EmulatedView | None:
+def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Light, PylonCamera]) -> EmulatedView | None:
     if workspace.rig.emulator is None:
         return None
     return EmulatedView(workspace, cameras, request.scene, plan.number, request.at_scene)
@@ -174,7 +174,7 @@ def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Role
 def shoot_plan(
     writer: TakeWriter,
     plan: Plan,
-    cameras: Mapping[Role, Camera],
+    cameras: Mapping[Light, Camera],
     view: View | None,
     go_on: str,
     follow: Follow | None = None,
@@ -208,9 +208,9 @@ def shoot_plan(
             f"{problem.hint}; then finish the take, of which {whole} pairs are whole, with `{go_on}`",
         ) from error
     finally:
-        told = {role: camera.missed_triggers for role, camera in cameras.items()}
+        told = {light: camera.missed_triggers for light, camera in cameras.items()}
         with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too
-            writer.finish(status, reason, {role: count for role, count in told.items() if count is not None})
+            writer.finish(status, reason, {light: count for light, count in told.items() if count is not None})
             if view is not None:
                 view.finish(read_take(plan.folder))
     return recorder.written, seconds

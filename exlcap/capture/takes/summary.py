@@ -10,7 +10,7 @@ from typing import Any
 from exlcap.align.checks import STATIC
 from exlcap.capture.checking.pulses import looks_swapped
 from exlcap.capture.takes.skew import Skew, measure_skew, skew_text
-from exlcap.core.rig import ROLES, WHITE_DN
+from exlcap.core.rig import LIGHTS, WHITE_DN
 from exlcap.core.take import Take, TakeHeader
 
 MOST_CLIPPED = 0.02
@@ -56,17 +56,17 @@ class Report:
         """Which camera of a reference is too dark or clipped, and what to change; one shot at a scene's base may be."""
         rig, step = self.take.header.rig, self.take.header.steps[0]
         said = []
-        for role in ROLES:
-            own = rig.reference.well if role == "well" else rig.reference.low
-            if self.take.header.kind != "reference" or step.setting(role) != own or not self.take.pairs:
+        for light in LIGHTS:
+            own = rig.reference.well if light == "well" else rig.reference.low
+            if self.take.header.kind != "reference" or step.setting(light) != own or not self.take.pairs:
                 continue
-            frame = self.take.pairs[0].frame(role)
-            level = (frame.mean_dn - rig.dark_level_dn(role)) / (WHITE_DN - rig.dark_level_dn(role))
+            frame = self.take.pairs[0].frame(light)
+            level = (frame.mean_dn - rig.dark_level_dn(light)) / (WHITE_DN - rig.dark_level_dn(light))
             if frame.clipped_share > MOST_CLIPPED or level < LEAST_LEVEL:
                 found = f"{frame.clipped_share:.1%} clipped" if level >= LEAST_LEVEL else f"dark: {level:.2%} of white"
                 change = "raise" if level < LEAST_LEVEL else "lower"
-                said.append(f"the {role} camera's picture is {found}; {change} exposure_us or gain_db of "
-                            f"[reference.{role}] in rig.toml, or let `exlcap meter --reference` do it")  # fmt: skip
+                said.append(f"the {light} camera's picture is {found}; {change} exposure_us or gain_db of "
+                            f"[reference.{light}] in rig.toml, or let `exlcap meter --reference` do it")  # fmt: skip
         return said
 
     @property
@@ -98,11 +98,11 @@ class Report:
     def _step(self, k: int) -> dict[str, Any]:
         pairs = [pair for pair in self.take.pairs if pair.k == k]
         row: dict[str, Any] = {"k": k, "pairs": len(pairs), "missing": self.take.missing().get(k, 0)}
-        for role in ROLES:
-            frames = [pair.frame(role) for pair in pairs]
+        for light in LIGHTS:
+            frames = [pair.frame(light) for pair in pairs]
             count = max(len(frames), 1)
-            row[f"{role}_mean_dn"] = round(sum(f.mean_dn for f in frames) / count, 2) if frames else None
-            row[f"{role}_clipped_share"] = round(sum(f.clipped_share for f in frames) / count, 5) if frames else None
+            row[f"{light}_mean_dn"] = round(sum(f.mean_dn for f in frames) / count, 2) if frames else None
+            row[f"{light}_clipped_share"] = round(sum(f.clipped_share for f in frames) / count, 5) if frames else None
         return row
 
     def text(self) -> str:
@@ -136,7 +136,7 @@ class Report:
 def ignored_pulses(header: TakeHeader) -> list[str]:
     """What cameras told of pulses that came before they were ready, for people."""
     return [
-        f"the {role} camera ignored {count} pulses, which came before it was ready: lower sync.pulse_hz"
-        for role, count in header.missed_triggers.items()
+        f"the {light} camera ignored {count} pulses, which came before it was ready: lower sync.pulse_hz"
+        for light, count in header.missed_triggers.items()
         if count
     ]

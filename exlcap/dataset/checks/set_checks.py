@@ -140,8 +140,8 @@ def _checksum_mismatch(subject: Subject) -> Iterator[Found]:
             yield Found("the annotation file is missing", f"{name}.json")
         elif sha256_file(by_name[name].path) != digest:
             yield Found("the annotation file is not the one that was built", f"{name}.json")
-    expected = {f"{role}/{entry.pair_id}.png": digest for entry in subject.manifest.pairs
-                for role, digest in (("well", entry.well_sha256), ("low", entry.low_sha256))}  # fmt: skip
+    expected = {f"{light}/{entry.pair_id}.png": digest for entry in subject.manifest.pairs
+                for light, digest in (("well", entry.well_sha256), ("low", entry.low_sha256))}  # fmt: skip
     expected |= {single.file: single.sha256 for single in subject.manifest.singles}
     for file, image in subject.images():
         picture = subject.pictures.get(image["file_name"])

@@ -37,9 +37,9 @@ def export_exlpose(folder: Path, out: Path) -> int:
                           "build it with `--warp low`")  # fmt: skip
     names = official_names(manifest)
     for entry in manifest.pairs:
-        for role, place in (("well", "bright"), ("low", "dark")):
+        for light, place in (("well", "bright"), ("low", "dark")):
             target = out / place / names[entry.pair_id].short()
-            copy_image(folder / "images" / role / f"{entry.pair_id}.png", target)
+            copy_image(folder / "images" / light / f"{entry.pair_id}.png", target)
     annotations = out / "Annotations" / "ExLPose"
     for ours, theirs in FILES.items():
         if manifest.counts.get(ours, (0, 0))[0]:

@@ -25,7 +25,7 @@ FOLDERS = {"well": "bright", "low": "dark"}
 
 @dataclass(frozen=True)
 class PublishedPair:
-    """A pair to import. name: of the annotation. files: the image of each role."""
+    """A pair to import. name: of the annotation. files: the image of each light."""
 
     name: ExlposeName
     image: PublishedImage
@@ -37,10 +37,10 @@ class PublishedPair:
         """Our name of the pair."""
         return pair_id(self.name.scene, 1, self.name.k, int(self.name.frame))
 
-    def gain_db(self, role: str) -> float | None:
+    def gain_db(self, light: str) -> float | None:
         """Gain of a camera, from the annotation's or the image's name."""
-        names = (self.name, parse_name(self.files[role].name))
-        gains = [n.gain_db for n in names if n and n.gain_db is not None and n.light in (FOLDERS[role], "img")]
+        names = (self.name, parse_name(self.files[light].name))
+        gains = [n.gain_db for n in names if n and n.gain_db is not None and n.light in (FOLDERS[light], "img")]
         return float(gains[0]) if gains else None
 
 
@@ -75,7 +75,7 @@ def import_exlpose(source: Path, folder: Path, licence: str = "") -> Manifest:
 
 def _find_pairs(source: Path) -> Iterator[PublishedPair]:
     """Annotated pairs whose two images are there; the others are counted in a remark."""
-    images = {role: _index(source, name) for role, name in FOLDERS.items()}
+    images = {light: _index(source, name) for light, name in FOLDERS.items()}
     seen: set[Key] = set()
     missing: list[str] = []
     for path in published_files(source, ocn=False):
@@ -87,7 +87,7 @@ def _find_pairs(source: Path) -> Iterator[PublishedPair]:
             if name.key in seen:
                 continue
             seen.add(name.key)
-            files = {role: found[name.key] for role, found in images.items() if name.key in found}
+            files = {light: found[name.key] for light, found in images.items() if name.key in found}
             if len(files) == 2:
                 yield PublishedPair(name, image, split_of(path) or "", files)
             else:
@@ -112,8 +112,8 @@ def _index(source: Path, folder: str) -> dict[Key, Path]:
 def _import_pair(folder: Path, pair: PublishedPair) -> PairEntry:
     """Copy the images of a pair, unchanged, and return its entry."""
     made: dict[str, Picture] = {}
-    for role, path in pair.files.items():
-        target = folder / "images" / role / f"{pair.pair_id}.png"
+    for light, path in pair.files.items():
+        target = folder / "images" / light / f"{pair.pair_id}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
         picture = read_picture(target)
@@ -123,7 +123,7 @@ def _import_pair(folder: Path, pair: PublishedPair) -> PairEntry:
         if picture.size != expected:
             raise ExlcapError(f"{path} is {picture.size}, expected {expected} (width, height)",
                               "image and annotation are not of the same release")  # fmt: skip
-        made[role] = picture
+        made[light] = picture
     well_gain_db = pair.gain_db("well")
     if well_gain_db is None:
         raise ExlcapError(f"no name tells the well-lit gain of {pair.files['well']}",

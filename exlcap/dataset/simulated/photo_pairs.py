@@ -18,13 +18,13 @@ from exlcap.core.alignment import Alignment, Matrix, Photometry, make_alignment
 from exlcap.core.develop import Development, to_srgb
 from exlcap.core.files import sha256_bytes
 from exlcap.core.labels import LabelledImage, Person
-from exlcap.core.rig import ROLES, Rig, Role, Setting
+from exlcap.core.rig import LIGHTS, Light, Rig, Setting
 from exlcap.core.take import Raw, pair_id
 from exlcap.dataset.annotations import in_crop
 from exlcap.dataset.images import linear_image, write_png
 from exlcap.dataset.manifest import Developed, PairEntry
 from exlcap.simulate.photos import DARKEST_MEAN, read_linear
-from exlcap.simulate.sensor import Light, SensorModel, expose
+from exlcap.simulate.sensor import Irradiance, SensorModel, expose
 
 BASE_GAIN_DB = (0.0, 4.3, 6.2, 11.6, 19.1)
 """Least, quartiles and most of the well-lit gain at k = 1 over the 50 published test scenes of ExLPose."""
@@ -71,25 +71,25 @@ class Cameras:
         shares = " ".join(f"{c} {100 * t:.3f} %" for c, t in zip("RGB", self.photometry.transmittance, strict=True))
         return f"dark path {shares} of the light and white balances as {self.measured_by} measured them"
 
-    def sensitivity(self, role: Role) -> Light:
+    def sensitivity(self, light: Light) -> Irradiance:
         """What a camera gets of red, green and blue light, float32 (3,); 1: the bright camera's most sensitive colour.
 
         A camera's white balance undoes its own colours, so its inverse is their strength.
         """
         if self.photometry is None:
-            return np.full(3, 1.0 if role == "well" else self.rig.low.nd_transmittance, np.float32)
+            return np.full(3, 1.0 if light == "well" else self.rig.low.nd_transmittance, np.float32)
         balance = np.array(self.photometry.well_white_balance)
-        path = 1.0 if role == "well" else np.array(self.photometry.transmittance)
-        sensitivity: Light = (balance.min() / balance * path).astype(np.float32)
+        path = 1.0 if light == "well" else np.array(self.photometry.transmittance)
+        sensitivity: Irradiance = (balance.min() / balance * path).astype(np.float32)
         return sensitivity
 
-    def development(self, role: Role) -> Development:
+    def development(self, light: Light) -> Development:
         """How simulated frames are developed: as `build` does, but the colours are those of the photograph already."""
         black = float(self.rig.sensor.black_level_dn)
         if self.photometry is None:
             return Development(black)
-        light = self.photometry
-        return Development(black, light.well_white_balance if role == "well" else light.low_white_balance)
+        measured = self.photometry
+        return Development(black, measured.well_white_balance if light == "well" else measured.low_white_balance)
 
 
 Made = tuple[PairEntry, tuple[Person, ...]]
@@ -103,7 +103,7 @@ def base_gain_db(seed: int, index: int) -> float:
 
 def developments(cameras: Cameras) -> tuple[Developed, ...]:
     """How the simulated frames of both cameras are developed, for the record."""
-    return tuple(Developed(role=role, **asdict(cameras.development(role))) for role in ROLES)
+    return tuple(Developed(light=light, **asdict(cameras.development(light))) for light in LIGHTS)
 
 
 def divisors(rig: Rig, base_db: float) -> list[int]:
@@ -130,11 +130,11 @@ def _about_centre(size: tuple[int, int], other: tuple[int, int]) -> Matrix:
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]])
 
 
-def dark_view(light: Light, alignment: Alignment) -> Light:
+def dark_view(light: Irradiance, alignment: Alignment) -> Irradiance:
     """What the dark camera sees of the light on the bright one: float32 (H, W, 3), not below 0."""
     import cv2
 
-    seen: Light = cv2.warpPerspective(
+    seen: Irradiance = cv2.warpPerspective(
         light, alignment.low_to_well, alignment.low_size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT,
     )  # fmt: skip
@@ -156,7 +156,7 @@ def make_pairs(folder: Path, cameras: Cameras, photo: Photo) -> list[Made] | str
     people = tuple(moved for person in photo.labelled.people if (moved := in_crop(person, alignment)))
     if not people:
         return "without people in the common area of both views"
-    views: dict[Role, Light] = {
+    views: dict[Light, Irradiance] = {
         "well": light * cameras.sensitivity("well"),
         "low": dark_view(light, alignment) * cameras.sensitivity("low"),
     }
@@ -164,7 +164,7 @@ def make_pairs(folder: Path, cameras: Cameras, photo: Photo) -> list[Made] | str
 
 
 def _pairs(
-    folder: Path, cameras: Cameras, photo: Photo, views: dict[Role, Light], alignment: Alignment
+    folder: Path, cameras: Cameras, photo: Photo, views: dict[Light, Irradiance], alignment: Alignment
 ) -> Iterator[PairEntry]:
     rig, base_db = cameras.rig, base_gain_db(cameras.seed, photo.index)
     rng = np.random.default_rng([cameras.seed, photo.index, 1])
@@ -178,10 +178,10 @@ def _pairs(
             "low": Setting(exposure_us=exposure_us, gain_db=rig.low.gain_db),
         }
         made = {}
-        for role in ROLES:
-            raw = _expose(cameras, views[role], settings[role], base_db, rng)
-            picture = to_srgb(linear_image(raw, role, cameras.development(role), alignment, "low"))
-            made[role] = write_png(folder / "images" / role / f"{name}.png", picture)
+        for light in LIGHTS:
+            raw = _expose(cameras, views[light], settings[light], base_db, rng)
+            picture = to_srgb(linear_image(raw, light, cameras.development(light), alignment, "low"))
+            made[light] = write_png(folder / "images" / light / f"{name}.png", picture)
         yield PairEntry(
             pair_id=name,
             scene=photo.scene,
@@ -202,7 +202,7 @@ def _pairs(
         )
 
 
-def _expose(cameras: Cameras, view: Light, setting: Setting, base_db: float, rng: np.random.Generator) -> Raw:
+def _expose(cameras: Cameras, view: Irradiance, setting: Setting, base_db: float, rng: np.random.Generator) -> Raw:
     """A raw frame of what a camera gets. At k = 1 white is what the base gain lifts to the sensor's white."""
     sensor = cameras.sensor
     electrons_per_us = sensor.full_well_e * 10 ** (-base_db / 20) / cameras.rig.base.exposure_us

@@ -14,7 +14,7 @@ from exlcap import __version__
 from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import Person, read_coco
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.dataset.annotations import OUTSIDE
 from exlcap.dataset.finish import begin, finish_pairs
 from exlcap.dataset.manifest import Manifest, PairEntry, Parameters
@@ -83,7 +83,7 @@ def simulate_photos(
     )  # fmt: skip
     begin(folder, building)
     entries: list[PairEntry] = []
-    people: dict[str, dict[Role, tuple[Person, ...]]] = {}
+    people: dict[str, dict[Light, tuple[Person, ...]]] = {}
     left_out: Counter[str] = Counter()
     outside = 0
     with progress("simulate", len(photos)) as step:

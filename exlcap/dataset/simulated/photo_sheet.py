@@ -37,7 +37,7 @@ def _column(folder: Path, entry: PairEntry, files: list[KeypointFile]) -> Rgb8:
     """The three pictures of a pair, one below the other."""
     people = [one.keypoints for file in files for one in file.people
               if one.image["pair_id"] == entry.pair_id and one.image["lighting"] == "well"]  # fmt: skip
-    well, low = (read_linear(folder / "images" / role / f"{entry.pair_id}.png", None) for role in ("well", "low"))
+    well, low = (read_linear(folder / "images" / light / f"{entry.pair_id}.png", None) for light in ("well", "low"))
     texts = (f"{entry.well_gain_db:.1f} dB", lighting_split(entry.well_gain_db), "amplified")
     scale = HEIGHT / entry.height
     tiles = []

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exlcap.core.joints import FLIP_INDICES
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import Config, InputConfig, Lights
 from exlcap.train.data.augment import PLAIN, Matrix, change_matrix, draw
 from exlcap.train.data.crops import Crop, place
@@ -26,7 +26,7 @@ from exlcap.train.data.heatmaps import to_map
 from exlcap.train.data.inputs import network_input
 from exlcap.train.distributed import World
 
-LOW_FIRST: tuple[Role, Role] = ("low", "well")
+LOW_FIRST: tuple[Light, Light] = ("low", "well")
 CPU = torch.device("cpu")
 AHEAD = 2
 """Batches that are prepared while the network is busy."""

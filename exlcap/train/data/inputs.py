@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import InputConfig
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -15,7 +15,7 @@ OFFICIAL_WELL = ((0.3457, 0.3460, 0.3463), (0.1477, 0.1482, 0.1483))
 
 
 def network_input(
-    images: Tensor, light: Role, how: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
+    images: Tensor, light: Light, how: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Images of one lighting as the network expects them, on any device; float (N, 3, H, W), channels last in memory.
 

@@ -15,7 +15,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json, sha256_bytes, sha256_file
 from exlcap.core.joints import N_JOINTS
 from exlcap.core.labels import Box, Keypoints, as_box, check_keypoints
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.dataset.manifest import read_complete
 
 TEST_SPLITS: tuple[str, ...] = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
@@ -32,7 +32,7 @@ class Figure:
     """
 
     file: str
-    light: Role
+    light: Light
     image_id: int
     pair_id: str
     person_id: str
@@ -101,7 +101,7 @@ def read_split(folder: Path, name: str) -> Split | None:
     except (KeyError, TypeError, ValueError) as error:
         raise ExlcapError(f"{path} is not a COCO keypoint file: {type(error).__name__}: {error}", REBUILD) from None
     figures: list[Figure] = []
-    people: dict[tuple[str, str], dict[Role, Figure]] = defaultdict(dict)
+    people: dict[tuple[str, str], dict[Light, Figure]] = defaultdict(dict)
     for number, annotation in enumerate(annotations):
         try:
             figure = _figure(annotation, images)
@@ -116,7 +116,7 @@ def read_split(folder: Path, name: str) -> Split | None:
     return Split(name, data, tuple(figures), pairs, len(people) - len(pairs))
 
 
-def one_light(split: Split, light: Role) -> Split:
+def one_light(split: Split, light: Light) -> Split:
     """The images of one lighting of a split and their people."""
     images = [image for image in split.coco["images"] if image["lighting"] == light]
     ids = {image["id"] for image in images}

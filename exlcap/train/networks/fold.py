@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.networks.lsbn import LSBN2d
 from exlcap.train.networks.pose_net import PoseNet
 
 
-def of_lighting(model: PoseNet, light: Role) -> PoseNet:
+def of_light(model: PoseNet, light: Light) -> PoseNet:
     """A copy of a network for images of one lighting: every LSBN is the BatchNorm of that lighting."""
     resolved = copy.deepcopy(model).eval()
     for module in list(resolved.modules()):
@@ -26,13 +26,13 @@ def of_lighting(model: PoseNet, light: Role) -> PoseNet:
 
 
 @torch.no_grad()
-def folded(model: PoseNet, size: tuple[int, int], light: Role) -> PoseNet:
+def folded(model: PoseNet, size: tuple[int, int], light: Light) -> PoseNet:
     """A copy of a network for one lighting, without the BatchNorms that follow a convolution: they are part of it.
 
     Exact but for rounding, also across an up-sampling between the two, which changes no constant. Which convolution a
     BatchNorm follows is seen on a run over an empty image of (height, width) = `size`.
     """
-    copied = of_lighting(model, light)
+    copied = of_light(model, light)
     made: dict[int, tuple[Tensor, nn.Conv2d]] = {}  # by the identity of a tensor, which is kept alive meanwhile
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 

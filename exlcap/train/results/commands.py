@@ -13,7 +13,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.train.commands import share_cores
 
 if TYPE_CHECKING:
-    from exlcap.core.rig import Role
+    from exlcap.core.rig import Light
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 run_option = click.option("--run", required=True, metavar="NAME", help="Run whose best weights are used.")
@@ -77,7 +77,7 @@ def eval_command(
 @click.option("--out", type=click.Path(path_type=Path), help="File to write [default: runs/<run>/<run>-<light>.onnx].")
 @json_option
 @click.pass_context
-def export_command(ctx: click.Context, run: str, light: str, out: Path | None, as_json: bool) -> None:
+def export_command(ctx: click.Context, run: str, light: Light, out: Path | None, as_json: bool) -> None:
     """Export a trained network as ONNX with a card for annotate.
 
     The network of one lighting: its BatchNorm, folded into the convolutions. Crops of people, as many as one likes, go
@@ -99,8 +99,7 @@ def export_command(ctx: click.Context, run: str, light: str, out: Path | None, a
     if path.suffix != ".onnx":
         raise ExlcapError(f"{path} does not end in .onnx", "name the file so; its card gets the same name and .toml")
     trained = load_best(folder)
-    role: Role = "low" if light == "low" else "well"
-    check = export(trained, role, path, workspace.dataset(trained.config.data))
+    check = export(trained, light, path, workspace.dataset(trained.config.data))
     crops = f"{check.images} {'crops of ' + trained.config.data if check.real else 'pictures of noise'}"
     text = (
         f"wrote {path} and {path.with_suffix('.toml').name} for {light} images\n"
@@ -123,7 +122,7 @@ def export_command(ctx: click.Context, run: str, light: str, out: Path | None, a
 @json_option
 @click.pass_context
 def predict_command(
-    ctx: click.Context, run: str, light: str, coco: Path | None, detections: Path | None, flip: bool, out: Path | None,
+    ctx: click.Context, run: str, light: Light, coco: Path | None, detections: Path | None, flip: bool, out: Path | None,
     pictures: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Predict joints of people in pictures.
@@ -152,9 +151,8 @@ def predict_command(
         raise ExlcapError(f"no box of a person in the {len(found)} pictures", "check the file of boxes")
     if len(photos) < len(found):
         say(f"{len(found) - len(photos)} of {len(found)} pictures have no box and are left out")
-    role: Role = "low" if light == "low" else "well"
     with progress("predict", len(photos)) as step:
-        results = predict_photos(trained, photos, role, "mirror" if flip else "none", folder, step)
+        results = predict_photos(trained, photos, light, "mirror" if flip else "none", folder, step)
     looked = len({person["image_id"] for person in results})
     text = f"{len(results)} people in {looked} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
     result(text, {"folder": str(folder), "pictures": looked, "people": len(results)}, as_json)

@@ -25,7 +25,7 @@ from exlcap import __version__
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
 from exlcap.core.joints import JOINTS
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import Config
 from exlcap.train.data.augment import PLAIN
 from exlcap.train.data.crops import crop_people, place
@@ -47,7 +47,7 @@ TOLERANCE = 1e-3
 class Exported(nn.Module):
     """Crops of one lighting, 0..255, to heat maps."""
 
-    def __init__(self, model: PoseNet, config: Config, light: Role) -> None:
+    def __init__(self, model: PoseNet, config: Config, light: Light) -> None:
         super().__init__()
         self.model = model
         self.config = config
@@ -71,7 +71,7 @@ class Check:
     joints_px: float
 
 
-def export(trained: Trained, light: Role, path: Path, data_folder: Path) -> Check:
+def export(trained: Trained, light: Light, path: Path, data_folder: Path) -> Check:
     """Write `path` (.onnx) and the card beside it, after comparing it with PyTorch on crops of the data set.
 
     Raises ExlcapError when a file of that name exists, or when the two disagree (nothing is written then).
@@ -93,7 +93,7 @@ def export(trained: Trained, light: Role, path: Path, data_folder: Path) -> Chec
     return check
 
 
-def onnx_bytes(trained: Trained, light: Role) -> bytes:
+def onnx_bytes(trained: Trained, light: Light) -> bytes:
     """The network for one lighting as an ONNX file with a free batch size, BatchNorm folded."""
     import onnx
 
@@ -135,7 +135,7 @@ def _forget_sources(model: Any) -> None:
         part.ClearField("doc_string")
 
 
-def compare(trained: Trained, light: Role, onnx: bytes, images: npt.NDArray[np.float32], real: bool) -> Check:
+def compare(trained: Trained, light: Light, onnx: bytes, images: npt.NDArray[np.float32], real: bool) -> Check:
     """The ONNX network against the run's own, unfolded. images: (N, 3, H, W), 0..255."""
     import onnxruntime
 
@@ -151,7 +151,7 @@ def compare(trained: Trained, light: Role, onnx: bytes, images: npt.NDArray[np.f
     return Check(len(images), real, difference, float((joints[0] - joints[1]).norm(dim=2).max()))
 
 
-def _crops(trained: Trained, data_folder: Path, light: Role) -> tuple[npt.NDArray[np.float32], bool]:
+def _crops(trained: Trained, data_folder: Path, light: Light) -> tuple[npt.NDArray[np.float32], bool]:
     """Real crops of one lighting as the network's input, 0..255, and True; noise and False where there are none."""
     size = trained.config.size
     for name in ("val", *(f"test_{split}" for split in TEST_SPLITS)):
@@ -165,7 +165,7 @@ def _crops(trained: Trained, data_folder: Path, light: Role) -> tuple[npt.NDArra
     return noise.astype(np.float32), False
 
 
-def card_toml(trained: Trained, light: Role, path: Path, sha256: str) -> str:
+def card_toml(trained: Trained, light: Light, path: Path, sha256: str) -> str:
     """The card of an exported network, as `exlcap annotate --network` reads it (docs/networks.md)."""
     config = trained.config
     name = re.sub("[^A-Za-z0-9._-]", "-", path.stem)[:64].lstrip("._-") or "network"

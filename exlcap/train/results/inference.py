@@ -14,7 +14,7 @@ from torch import Tensor
 
 from exlcap.core.alignment import apply_homography
 from exlcap.core.joints import FLIP_INDICES, N_JOINTS
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.train.config import Config, LossConfig
 from exlcap.train.data.batches import plain_inputs
 from exlcap.train.data.crops import Crop
@@ -44,7 +44,7 @@ def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: Flip) -
     device = next(model.parameters()).device
     joints, scores = np.zeros((len(crops), N_JOINTS, 2)), np.zeros((len(crops), N_JOINTS))
     model.eval()
-    for light in ROLES:
+    for light in LIGHTS:
         chosen = [i for i, crop in enumerate(crops) if crop.figure.light == light]
         for start in range(0, len(chosen), BATCH):
             part = chosen[start : start + BATCH]

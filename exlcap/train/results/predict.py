@@ -16,7 +16,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic, write_json
 from exlcap.core.joints import N_JOINTS
 from exlcap.core.labels import Box
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.core.workspace import numbered
 from exlcap.train.data.crops import cut
 from exlcap.train.data.people import Figure, Rgb8
@@ -38,7 +38,7 @@ def new_folder(out: Path | None, run: Path) -> Path:
 
 
 def predict_photos(
-    trained: Trained, photos: Sequence[Photo], light: Role, flip: Flip, folder: Path, step: Callable[[str], None]
+    trained: Trained, photos: Sequence[Photo], light: Light, flip: Flip, folder: Path, step: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Joints of everybody in the pictures: written to `folder` as results.json, pictures/ and about.json, and returned.
 
@@ -81,7 +81,7 @@ def _safe(name: str) -> Path:
     return path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
 
 
-def _figure(photo: Photo, light: Role, number: int, box: Box) -> Figure:
+def _figure(photo: Photo, light: Light, number: int, box: Box) -> Figure:
     return Figure(photo.name, light, photo.image_id, photo.name, str(number + 1), np.zeros((N_JOINTS, 3)), box)
 
 
@@ -97,7 +97,7 @@ def _result(photo: Photo, found: Predictions, person: int, box: Box, score: floa
     }
 
 
-def _write_picture(path: Path, picture: Rgb8, light: Role, found: Predictions) -> None:
+def _write_picture(path: Path, picture: Rgb8, light: Light, found: Predictions) -> None:
     """The picture, amplified where it is dark, with everybody's joints."""
     people = [np.concatenate([joints, np.full((N_JOINTS, 1), 2.0)], 1) for joints in found.joints]
     visible = amplified(picture) if light == "low" else picture

@@ -7,7 +7,7 @@ from exlcap.capture.takes.plan import Request, plan_take
 from exlcap.capture.takes.shoot import open_writer, shoot_plan
 from exlcap.capture.takes.skew import measure_skew
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.core.take import read_take
 from tests.capture.cameras import fake_dart
 from tests.capture.cameras.fake_dart import LINES, TRIGGERS, fake_pylon
@@ -36,7 +36,7 @@ def shoot(changed_lab, mode, pairs=12, prepare=lambda darts: None):
     lab, rig = rig_of(changed_lab, mode)
     pylon, darts = fake_pylon(mode)
     prepare(darts)
-    cameras = {role: PylonCamera(pylon, rig, role) for role in ROLES}
+    cameras = {light: PylonCamera(pylon, rig, light) for light in LIGHTS}
     request = Request("plaza", schedule="1,4", pairs=pairs)
     plan = plan_take(lab, request)
     shoot_plan(open_writer(rig, request, plan, cameras), plan, cameras, None, request.command)

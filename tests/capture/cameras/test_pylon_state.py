@@ -7,7 +7,7 @@ from exlcap.capture.cameras.pylon_state import pfs_path
 from exlcap.capture.takes.plan import Request
 from exlcap.capture.takes.shoot import run_take
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 
 
 def ask(**options):
@@ -21,8 +21,8 @@ def saved(lab):
     return lab.root / "bench"
 
 
-def change(file, role, old, new):
-    path = pfs_path(file, role)
+def change(file, light, old, new):
+    path = pfs_path(file, light)
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -30,7 +30,7 @@ def change(file, role, old, new):
 
 def test_each_camera_has_a_file_of_its_own(tmp_path):
     for name in ("bench", "bench.pfs"):
-        assert [pfs_path(tmp_path / name, role).name for role in ROLES] == ["bench.well.pfs", "bench.low.pfs"]
+        assert [pfs_path(tmp_path / name, light).name for light in LIGHTS] == ["bench.well.pfs", "bench.low.pfs"]
 
 
 def test_what_was_saved_is_loaded_and_on_record(lab, saved):
@@ -45,9 +45,9 @@ def test_what_was_saved_is_loaded_and_on_record(lab, saved):
 
 
 def test_the_rig_goes_before_the_file(lab, saved):
-    for role in ROLES:
-        change(saved, role, "PixelFormat\tBayerRG12", "PixelFormat\tMono8")
-        change(saved, role, "Width\t320", "Width\t640")
+    for light in LIGHTS:
+        change(saved, light, "PixelFormat\tBayerRG12", "PixelFormat\tMono8")
+        change(saved, light, "Width\t320", "Width\t640")
     take = run_take(lab, ask(pfs_load=saved)).take
     assert take.header.status == "complete" and take.raw(take.pairs[0], "low").shape == (200, 320)
     assert take.header.cameras["low"].settings["PixelFormat"] == "BayerRG12"

@@ -18,7 +18,7 @@ from exlcap.capture.checking.host import (
     check_usbfs,
     check_weights,
 )
-from exlcap.capture.checking.pulses import base_steps, check_cameras, check_pulses, check_roles
+from exlcap.capture.checking.pulses import base_steps, check_cameras, check_not_swapped, check_pulses
 from exlcap.core.errors import Refused
 
 
@@ -120,16 +120,16 @@ def test_cameras_in_each_others_role_are_refused_before_the_first_frame(lab, mod
     for kinds, swapped in (((SimulatedCamera, Bright), True), ((Bright, SimulatedCamera), False)):
         line = Line()
         cameras = {
-            role: kind(role, line=line, outside=mode == "external")
-            for role, kind in zip(("well", "low"), kinds, strict=True)
+            light: kind(light, line=line, outside=mode == "external")
+            for light, kind in zip(("well", "low"), kinds, strict=True)
         }
-        with pytest.raises(Refused, match="roles look swapped") if swapped else nullcontext():
-            check_roles(rig, cameras, base_steps(rig)[0])
+        with pytest.raises(Refused, match="lights look swapped") if swapped else nullcontext():
+            check_not_swapped(rig, cameras, base_steps(rig)[0])
 
 
 def test_a_black_picture_tells_nothing_about_roles(lab):
     """As with a cap on the lens."""
-    check_roles(with_sync(lab.rig, "timer"), on_a_line(), base_steps(lab.rig)[0])
+    check_not_swapped(with_sync(lab.rig, "timer"), on_a_line(), base_steps(lab.rig)[0])
 
 
 def on_a_line(well=(), low=(), **about):
@@ -191,7 +191,7 @@ class Told(SimulatedCamera):
 )
 def test_usb_speed_and_link_share_are_as_the_camera_says(lab, settings, states):
     line = Line()
-    cameras = {role: Told(role, line=line) for role in ("well", "low")}
+    cameras = {light: Told(light, line=line) for light in ("well", "low")}
     for camera in cameras.values():
         camera.settings = settings
     rows = {row.check: row for row in check_cameras(real(with_sync(lab.rig, "timer")), cameras)}
@@ -205,7 +205,7 @@ def test_the_command_on_the_emulator_invents_nothing(lab, exlcap, tmp_path):
     for check in ("USB speed", "link throughput", "usbfs memory"):
         assert rows[check]["state"] == "-" and "not available here" in rows[check]["found"]
     assert "counters: not available here" in rows["pulse self-test"]["found"]
-    assert "well 0815-0000" in rows["cameras and roles"]["found"]
+    assert "well 0815-0000" in rows["cameras"]["found"]
     probe = json.loads((tmp_path / "probe.json").read_text())
     low = probe["cameras"]["low"]
     assert probe["emulated"] and low["ranges"]["ExposureTime"] == {"min": 1.0, "max": 1e7, "step": 0.1}
@@ -219,7 +219,7 @@ def test_the_command_on_the_emulator_invents_nothing(lab, exlcap, tmp_path):
 def test_a_missing_camera_fails_with_the_serials_that_are_there(changed_lab, exlcap):
     done = exlcap(changed_lab({"0815-0001": "40715749"}), "doctor")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "FAIL  cameras and roles" in done.stdout and "serials found: 0815-0000, 0815-0001" in done.stdout
+    assert "FAIL  cameras" in done.stdout and "serials found: 0815-0000, 0815-0001" in done.stdout
     assert "-> plug it in, or put its serial into low.serial of rig.toml" in done.stdout
     assert "disk space" in done.stdout, "the rest is checked all the same"
 

@@ -15,7 +15,7 @@ from exlcap.capture.takes.plan import Request
 from exlcap.capture.takes.shoot import run_take
 from exlcap.cli import group
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES, Setting, read_rig
+from exlcap.core.rig import LIGHTS, Setting, read_rig
 from exlcap.core.take import Step
 from exlcap.simulate import rendering
 from exlcap.simulate.sensor import SensorModel, expose
@@ -248,7 +248,7 @@ def test_each_camera_of_a_reference_gets_its_own_setting(changed_lab):
     assert times == pytest.approx(100, rel=0.1), "the filter passes 1 %"
     report = run_take(type(lab)(lab.root), Request(None))
     assert report.badly_exposed == []
-    assert all(pair.frame(role).clipped_share < 0.005 for pair in report.take.pairs for role in ROLES)
+    assert all(pair.frame(light).clipped_share < 0.005 for pair in report.take.pairs for light in LIGHTS)
 
 
 def test_a_camera_of_a_reference_without_light_is_named(changed_lab):

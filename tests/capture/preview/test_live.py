@@ -6,7 +6,7 @@ from exlcap.capture.cameras.simulated import Line, SimulatedCamera, true_pulse
 from exlcap.capture.preview.live import LiveRig, Wanted
 from exlcap.capture.takes.plan import Request
 from exlcap.core.errors import ExlcapError, Refused
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.core.take import read_take
 from exlcap.init import rig_toml
 from tests.capture.conftest import SMALL, TINY, make_lab
@@ -22,7 +22,7 @@ def test_the_newest_pair_is_both_frames_of_one_pulse(tiny):
     with LiveRig(tiny.root, simulated()) as live:
         for number in (5, 20):
             newest = until(lambda n=number: live.newest and live.newest.number > n and live.newest)
-            well, low = (newest.shot.grab(role).raw for role in ROLES)
+            well, low = (newest.shot.grab(light).raw for light in LIGHTS)
             assert true_pulse(well) == true_pulse(low)
         assert live.status.phase == "live"
 
@@ -103,7 +103,7 @@ def test_pulses_on_a_line_are_shown_as_well(tmp_path, mode):
     def on_a_line(rig):
         line = Line()
         outside = mode == "external"
-        return {role: SimulatedCamera(rig.serial(role), (64, 64), line=line, outside=outside) for role in ROLES}
+        return {light: SimulatedCamera(rig.serial(light), (64, 64), line=line, outside=outside) for light in LIGHTS}
 
     with LiveRig(tmp_path, on_a_line) as live:
         until(lambda: live.newest and live.newest.number > 5)
@@ -157,8 +157,8 @@ def test_cancelling_ends_the_take_after_the_pair_in_flight(emulated):
         assert not ended.ok and "finish it with: exlcap shoot --scene plaza --resume" in ended.message
         assert take.header.status == "stopped" and 2 <= len(take.pairs) < 30
         for pair in take.pairs:
-            for role in ROLES:
-                take.raw(pair, role)
+            for light in LIGHTS:
+                take.raw(pair, light)
 
         until(lambda: live.status.phase == "live")
         live.shoot(ended.rest)

@@ -213,7 +213,7 @@ def test_the_peak_of_sharpness_is_held_until_it_is_reset(tmp_path):
         assert 0.8 < page.look()[0]["pair"]["well"]["focus_of_peak"] <= 1
         page.do("show", scene="scene", exposure_us=1000, gain_db=0, k=None)
         other = page.until(lambda state: state["pair"] and state["pair"]["low"]["exposure_us"] == 50_000)["pair"]
-        sharper = max(("well", "low"), key=lambda role: -other[role]["focus_of_peak"])
+        sharper = max(("well", "low"), key=lambda light: -other[light]["focus_of_peak"])
         held = other[sharper]["focus_of_peak"]
         assert held < 0.95, "another scene is not as sharp in both"
         assert page.do("forget-peaks")[0] == 200

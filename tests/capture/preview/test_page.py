@@ -51,13 +51,13 @@ def opened(browser, url, size=DESKTOP):
     return page
 
 
-def shows(page, role, text):
+def shows(page, light, text):
     """Wait until the settings above a view hold a text."""
-    page.locator(f"#setting-{role}").filter(has_text=text).wait_for()
+    page.locator(f"#setting-{light}").filter(has_text=text).wait_for()
 
 
-def mean_of(page, role):
-    return page.locator(f"#view-{role} canvas").evaluate(MEAN)
+def mean_of(page, light):
+    return page.locator(f"#view-{light} canvas").evaluate(MEAN)
 
 
 def test_an_operator_exposes_a_scene_shoots_it_and_the_take_verifies(browser, lab, exlcap):

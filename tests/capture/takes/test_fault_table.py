@@ -159,7 +159,7 @@ def provoke(root: Path, fault: str) -> tuple[int, str, Take, Take | None]:
 
 def row(root: Path, fault: str) -> str:
     code, message, take, resumed = provoke(root, fault)
-    orphans = Counter(f"{orphan.role}: {orphan.reason}" for orphan in take.orphans)
+    orphans = Counter(f"{orphan.light}: {orphan.reason}" for orphan in take.orphans)
     told = "<br>".join(f"{count} x {reason}" for reason, count in orphans.items()) or "nothing"
     left = "not needed" if resumed is None else f"{len(resumed.pairs)} of {PAIRS}"
     shown = f"killed by signal {-code}" if code < 0 else code

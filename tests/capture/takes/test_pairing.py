@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exlcap.capture.cameras.contract import Grab
 from exlcap.capture.takes.pairing import Match, Pairer, Unpaired
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 
 FATES = ("good", "good", "good", "missed", "dropped", "failed", "doubled")
 
@@ -49,11 +49,11 @@ fates = st.lists(st.sampled_from(FATES), min_size=1, max_size=30)
 @settings(max_examples=300)
 def test_pulses_from_outside_pair_by_counter_in_any_order_of_arrival(well, low, order):
     """Any mixture of the two cameras' frames, each displaced by up to a few places."""
-    arrivals = [(role, g, at + order.uniform(0, 6)) for role, side in zip(ROLES, (well, low), strict=True)
+    arrivals = [(light, g, at + order.uniform(0, 6)) for light, side in zip(LIGHTS, (well, low), strict=True)
                 for at, grabs in enumerate(exposures(side)) for g in grabs]  # fmt: skip
     arrivals.sort(key=lambda arrival: arrival[2])
     pairer = Pairer("counter", window=16)
-    outcomes = [o for role, g, _ in arrivals for o in pairer.add(role, g)] + pairer.close()
+    outcomes = [o for light, g, _ in arrivals for o in pairer.add(light, g)] + pairer.close()
     assert_of_one_pulse(outcomes)
     assert accounted(outcomes, len(arrivals))
     fit = {"good", "doubled"}
@@ -61,21 +61,21 @@ def test_pulses_from_outside_pair_by_counter_in_any_order_of_arrival(well, low, 
     assert sum(isinstance(o, Match) for o in outcomes) == whole
 
 
-@given(well=fates, low=fates, late=st.sets(st.tuples(st.sampled_from(ROLES), st.integers(0, 29))),
+@given(well=fates, low=fates, late=st.sets(st.tuples(st.sampled_from(LIGHTS), st.integers(0, 29))),
        key=st.sampled_from(["counter", "frame_id"]))  # fmt: skip
 @settings(max_examples=300)
 def test_pulses_fired_one_by_one_never_pair_across_pulses(well, low, late, key):
     """`late`: frames that arrive only with the next pulse."""
     pairer, outcomes, arrived = Pairer(key), [], 0
-    held = {role: [] for role in ROLES}
-    sides = dict(zip(ROLES, (exposures(well), exposures(low)), strict=True))
+    held = {light: [] for light in LIGHTS}
+    sides = dict(zip(LIGHTS, (exposures(well), exposures(low)), strict=True))
     for pulse in range(min(len(well), len(low))):
-        for role in ROLES:
-            now, held[role] = [*held[role], *sides[role][pulse]], []
-            if (role, pulse) in late:
-                now, held[role] = [], now
+        for light in LIGHTS:
+            now, held[light] = [*held[light], *sides[light][pulse]], []
+            if (light, pulse) in late:
+                now, held[light] = [], now
             arrived += len(now)
-            outcomes += [o for g in now for o in pairer.add(role, g, pulse)]
+            outcomes += [o for g in now for o in pairer.add(light, g, pulse)]
         outcomes += pairer.settle(pulse)
     assert_of_one_pulse(outcomes)
     assert accounted(outcomes, arrived)
@@ -85,15 +85,15 @@ def test_a_missed_pulse_shifts_frame_ids_and_nothing_is_paired_after_it():
     pairer, outcomes = Pairer("frame_id"), []
     sides = exposures(["good", "missed", "good", "good"]), exposures(["good"] * 4)
     for pulse in range(4):
-        for role, side in zip(ROLES, sides, strict=True):
-            outcomes += [o for g in side[pulse] for o in pairer.add(role, g, pulse)]
+        for light, side in zip(LIGHTS, sides, strict=True):
+            outcomes += [o for g in side[pulse] for o in pairer.add(light, g, pulse)]
         outcomes += pairer.settle(pulse)
     assert [o.pulse for o in outcomes if isinstance(o, Match)] == [0]
 
 
 def test_frame_ids_prove_nothing_about_pulses_from_outside():
     pairer = Pairer("frame_id")
-    outcomes = [o for role in ROLES for o in pairer.add(role, grab(0, 0))]
+    outcomes = [o for light in LIGHTS for o in pairer.add(light, grab(0, 0))]
     assert [o.reason for o in outcomes] == ["pulses from outside cannot be paired by frame id"] * 2
 
 

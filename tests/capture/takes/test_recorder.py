@@ -8,7 +8,7 @@ import pytest
 
 from exlcap.capture.cameras.contract import Grab
 from exlcap.capture.takes.recorder import Recorder, Shot
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 from exlcap.core.take import CameraInfo, Orphan, Step, TakeHeader, TakeWriter, read_take
 
 SETTING = Setting(exposure_us=1000.0, gain_db=0.0)
@@ -21,18 +21,18 @@ def writer(lab):
     header = TakeHeader(
         kind="scene", scene="plaza", number=1, created="2026-11-20T00:00:00+00:00", status="recording", rig=lab.rig,
         steps=(STEP,), pairs_per_step=9, sync_mode="software", settings_proof="assumed", versions={},
-        cameras={role: CameraInfo(serial=lab.rig.serial(role), model="m", driver="d") for role in ROLES},
+        cameras={light: CameraInfo(serial=lab.rig.serial(light), model="m", driver="d") for light in LIGHTS},
     )  # fmt: skip
     return TakeWriter(lab.scene("plaza") / "take-001", header)
 
 
 def shot(index):
-    grabs = [Grab(raw=np.full((200, 320), index, np.uint16), frame_id=index, host_time_ns=index) for _ in ROLES]
-    return Shot(STEP, index, *grabs, read_back=dict.fromkeys(ROLES, SETTING))
+    grabs = [Grab(raw=np.full((200, 320), index, np.uint16), frame_id=index, host_time_ns=index) for _ in LIGHTS]
+    return Shot(STEP, index, *grabs, read_back=dict.fromkeys(LIGHTS, SETTING))
 
 
 def test_what_is_handed_over_is_on_the_disk_at_the_end(writer):
-    orphan = Orphan(k=1, index=9, role="low", frame_id=None, reason="missing", host_time_ns=0)
+    orphan = Orphan(k=1, index=9, light="low", frame_id=None, reason="missing", host_time_ns=0)
     with Recorder(writer) as recorder:
         for index in range(8):
             recorder.pair(shot(index))
@@ -40,7 +40,7 @@ def test_what_is_handed_over_is_on_the_disk_at_the_end(writer):
     take = read_take(writer.folder)
     assert [pair.index for pair in take.pairs] == list(range(8)) and take.orphans == (orphan,)
     assert recorder.written == 8
-    assert all(int(take.raw(pair, role).max()) == pair.index for pair in take.pairs for role in ROLES)
+    assert all(int(take.raw(pair, light).max()) == pair.index for pair in take.pairs for light in LIGHTS)
 
 
 def test_a_slow_disk_holds_up_the_pulses_within_the_budget(writer, monkeypatch):

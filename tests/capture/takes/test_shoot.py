@@ -10,7 +10,7 @@ from exlcap.capture.cameras.contract import CameraLost
 from exlcap.capture.cameras.simulated import Clock, Fault, FaultKind, Line, SimulatedCamera, true_pulse
 from exlcap.capture.takes.session import Session, StepWork, shoot_step
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import ROLES, Setting, Sync
+from exlcap.core.rig import LIGHTS, Setting, Sync
 from exlcap.core.take import Step, read_take
 
 FAULTS: tuple[FaultKind, ...] = ("miss", "drop", "double", "failed", "late", "stall", "counter reset", "noise")
@@ -80,13 +80,13 @@ def test_a_counter_may_show_0_or_1_with_the_first_pulse(simulated, sync, first_c
     assert take.missing() == {} and {o.reason.split(":")[0] for o in take.orphans} >= {"no frame of the other camera"}
 
 
-@pytest.mark.parametrize("role", ["well", "low"])
-def test_noise_on_the_line_of_the_one_camera_that_counts_is_noticed(simulated, role):
+@pytest.mark.parametrize("light", ["well", "low"])
+def test_noise_on_the_line_of_the_one_camera_that_counts_is_noticed(simulated, light):
     """As in sync mode `exposure-active`, where frame ids alone would take the noise's frame for a pulse's."""
     line = Line()
     cameras = {
         name: SimulatedCamera(
-            serial, line=line, counts=name == role, faults=[Fault(3, "noise")] if name == role else ()
+            serial, line=line, counts=name == light, faults=[Fault(3, "noise")] if name == light else ()
         )
         for name, serial in (("well", "0815-0000"), ("low", "0815-0001"))
     }
@@ -196,7 +196,7 @@ def test_no_pair_is_lost_that_was_fetched_before_a_camera_was_unplugged(sync):
 @settings(max_examples=60, deadline=None)
 def test_any_pattern_of_faults_on_both_sides_gives_pairs_of_one_pulse_or_none(sync, counts, data):
     """Noise and resets of counters need counters to be seen. Guard frames are off: the first pair counts, too."""
-    sides = [data.draw(faults(*(() if counts else ("noise", "counter reset"))), role) for role in ROLES]
+    sides = [data.draw(faults(*(() if counts else ("noise", "counter reset"))), light) for light in LIGHTS]
     well, low = cameras_for(sync, *sides, counts=counts, first_count=data.draw(st.integers(0, 1)))
     cameras, kept = {"well": well, "low": low}, Kept()
     work, pace = work_without_pause(sync)

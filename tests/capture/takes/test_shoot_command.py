@@ -18,7 +18,7 @@ from exlcap.capture.takes.shoot import run_take
 from exlcap.cli import group
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.labels import read_coco
-from exlcap.core.rig import ROLES, Setting
+from exlcap.core.rig import LIGHTS, Setting
 from exlcap.core.take import Step, read_take
 from exlcap.simulate import rendering
 from tests.capture.conftest import ask
@@ -36,8 +36,8 @@ def test_a_take_holds_what_was_rendered_bit_for_bit(lab):
         pairs = [pair for pair in take.pairs if pair.k == step.k]
         assert [pair.index for pair in pairs] == [1, 2, 3], "the guard frame has number 0"
         for pair in pairs:
-            for role in ROLES:
-                assert np.array_equal(take.raw(pair, role), getattr(pulses[pair.index], role))
+            for light in LIGHTS:
+                assert np.array_equal(take.raw(pair, light), getattr(pulses[pair.index], light))
 
 
 def test_what_the_emulator_lacks_is_none_in_the_take(lab):
@@ -87,8 +87,8 @@ def test_a_failed_buffer_becomes_an_orphan_and_its_pulse_is_shot_again(lab, monk
     monkeypatch.setattr(PylonCamera, "pulse", spoiled)
     take = run_take(lab, ask(schedule="1", pairs=4)).take
     assert [pair.index for pair in take.pairs] == [3, 4, 5, 6]
-    assert {(orphan.index, orphan.role) for orphan in take.orphans} == {(i, r) for i in (1, 2) for r in ROLES}
-    assert "incomplete" in next(o.reason for o in take.orphans if o.role == "low")
+    assert {(orphan.index, orphan.light) for orphan in take.orphans} == {(i, r) for i in (1, 2) for r in LIGHTS}
+    assert "incomplete" in next(o.reason for o in take.orphans if o.light == "low")
     from exlcap.simulate.rendering import render_step
 
     truth = {image.file_name: image.people for image in read_coco(lab.simulated / "plaza" / "take-001.json")}
@@ -222,7 +222,7 @@ def test_what_cannot_be_shot_is_told_in_two_lines(lab, exlcap, arguments, code, 
     ("changes", "says"),
     [
         ({'serial = "0815-0001"': 'serial = "40715749"'}, "is not connected; serials found: 0815-0000"),
-        ({'serial = "0815-0001"': 'serial = "0815-0000"'}, "both roles name the same serial"),
+        ({'serial = "0815-0001"': 'serial = "0815-0000"'}, "both cameras have the same serial"),
         ({'mode = "software"': 'mode = "external"'}, "emulated cameras have none"),
     ],
 )  # fmt: skip

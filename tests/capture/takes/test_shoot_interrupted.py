@@ -14,7 +14,7 @@ from exlcap.capture.takes.shoot import run_take
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.files import read_jsonl
 from exlcap.core.labels import read_coco
-from exlcap.core.rig import ROLES
+from exlcap.core.rig import LIGHTS
 from exlcap.core.take import read_take
 from tests.capture.conftest import ask, take_folder
 
@@ -42,8 +42,8 @@ def test_kill_9_loses_at_most_the_pair_in_flight_and_resume_finishes(lab, exlcap
     cut = read_take(take_folder(lab))
     assert cut.header.status == "recording" and 8 <= len(cut.pairs) < 25
     for pair in cut.pairs:
-        for role in ROLES:
-            cut.raw(pair, role)
+        for light in LIGHTS:
+            cut.raw(pair, light)
     kept = {path: path.read_bytes() for path in cut.folder.glob("raw/*/*.tif")}
 
     told = exlcap(lab, "verify", "plaza")
@@ -166,8 +166,8 @@ def test_a_full_disk_ends_the_take_with_every_listed_pair_whole(tmp_path, change
         assert f"{len(take.pairs)} pairs are whole" in error.value.hint
         assert take.header.status == "stopped" and "the disk is full" in take.header.reason
         for pair in take.pairs:
-            for role in ROLES:
-                take.raw(pair, role)
+            for light in LIGHTS:
+                take.raw(pair, light)
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 

@@ -61,8 +61,8 @@ def test_one_late_pair_in_many_does_not_condemn_a_take(take):
 def _spread(pair, count):
     for number in range(count):
         frames = {
-            role: pair.frame(role).model_copy(update={"device_time_ns": 50_000_000 * number})
-            for role in ("well", "low")
+            light: pair.frame(light).model_copy(update={"device_time_ns": 50_000_000 * number})
+            for light in ("well", "low")
         }
         yield pair.model_copy(update={"index": number, **frames})
 

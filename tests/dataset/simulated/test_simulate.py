@@ -108,8 +108,8 @@ def test_both_images_of_a_pair_show_the_same_place(made):
     folder, manifest = made
     entry = min(manifest.pairs, key=lambda e: e.well_gain_db)
     well, low = (
-        cv2.GaussianBlur(cv2.imread(str(folder / "images" / role / f"{entry.pair_id}.png")).mean(2), (0, 0), 2)
-        for role in ("well", "low")
+        cv2.GaussianBlur(cv2.imread(str(folder / "images" / light / f"{entry.pair_id}.png")).mean(2), (0, 0), 2)
+        for light in ("well", "low")
     )
     agree = np.corrcoef(well.ravel(), low.ravel())[0, 1]
     moved = np.corrcoef(well[:, 6:].ravel(), low[:, :-6].ravel())[0, 1]
@@ -223,7 +223,7 @@ def test_the_card_says_that_it_is_simulated_and_under_which_terms(tmp_path, came
     card = (tmp_path / "out" / "README.md").read_text()
     for text in ("**Simulated:", "CC BY 4.0", "6 photographs", "| LL-A |", "- development, low: dark level 60 DN"):
         assert text in card, text
-    assert [(d.role, d.takes) for d in manifest.developments] == [("well", ()), ("low", ())]
+    assert [(d.light, d.takes) for d in manifest.developments] == [("well", ()), ("low", ())]
 
 
 @pytest.mark.slow
@@ -298,9 +298,9 @@ def grey_pair(tmp_path, cameras):
     photos, _ = find_photos(images, labels, None)
     (entry, *_), _ = zip(*make_pairs(folder, cameras, replace(photos[0], index=index)), strict=True)
     levels = {}
-    for role in ("well", "low"):
-        bgr = cv2.imread(str(folder / "images" / role / f"{entry.pair_id}.png")).reshape(-1, 3)
-        levels[role] = (bgr[:, ::-1].mean(0), bgr[:, ::-1].std(0))
+    for light in ("well", "low"):
+        bgr = cv2.imread(str(folder / "images" / light / f"{entry.pair_id}.png")).reshape(-1, 3)
+        levels[light] = (bgr[:, ::-1].mean(0), bgr[:, ::-1].std(0))
     return levels
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exlcap.core.alignment import apply_homography
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import Role
+from exlcap.core.rig import Light
 from exlcap.train.config import InputConfig
 from exlcap.train.data.augment import PLAIN, Change
 from exlcap.train.data.crops import crop_people, cut, place, plain_matrix
@@ -29,7 +29,7 @@ changes = st.builds(
 )
 
 
-def figure(box: tuple[float, float, float, float], light: Role = "well") -> Figure:
+def figure(box: tuple[float, float, float, float], light: Light = "well") -> Figure:
     return Figure("well/p.png", light, 1, "p", "a", np.ones((14, 3)), box)
 
 

@@ -28,7 +28,7 @@ from exlcap.train.data.heatmaps import targets
 from exlcap.train.data.inputs import network_input
 from exlcap.train.data.people import read_split
 from exlcap.train.losses.pose import probabilities
-from exlcap.train.networks.fold import folded, of_lighting
+from exlcap.train.networks.fold import folded, of_light
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.results import export as export_module
@@ -82,7 +82,7 @@ def test_folding_leaves_the_trained_network_as_it_was() -> None:
     trained = a_trained()
     before = {name: value.clone() for name, value in trained.model.state_dict().items()}
     folded(trained.model, trained.config.size, "low")
-    of_lighting(trained.model, "well")
+    of_light(trained.model, "well")
     after = trained.model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
