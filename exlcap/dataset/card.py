@@ -114,7 +114,8 @@ def _developments(manifest: Manifest) -> list[str]:
     for how in manifest.developments:
         balance = " ".join(f"{factor:.3f}" for factor in how.white_balance)
         matrix = "" if how.colour_matrix is None else f", colour matrix {[list(row) for row in how.colour_matrix]}"
-        lines.append(f"- development, {how.light}: dark level {how.black_level_dn:g} DN, white balance {balance}{matrix}"
+        black = f"dark level {how.black_level_dn:g} DN"
+        lines.append(f"- development, {how.light}: {black}, white balance {balance}{matrix}"
                      + (f" ({len(how.takes)} takes)" if how.takes else ""))  # fmt: skip
     return lines
 

@@ -98,7 +98,7 @@ def check_not_swapped(rig: Rig, cameras: Mapping[Light, Camera], step: Step) -> 
     levels = {light: float(raw.mean()) - rig.dark_level_dn(light) for light, raw in raws.items() if raw is not None}
     if looks_swapped(levels["well"], levels["low"]):
         raise Refused(
-            f"the dark camera sees {levels['low']:.0f} DN, the bright one {levels['well']:.0f}: the cameras look swapped",
+            f"the dark camera sees {levels['low']:.0f} DN, the bright one {levels['well']:.0f}: they look swapped",
             "swap well.serial and low.serial in rig.toml, or put the ND filter before the dark camera",
         )
 

@@ -122,8 +122,8 @@ def export_command(ctx: click.Context, run: str, light: Light, out: Path | None,
 @json_option
 @click.pass_context
 def predict_command(
-    ctx: click.Context, run: str, light: Light, coco: Path | None, detections: Path | None, flip: bool, out: Path | None,
-    pictures: tuple[Path, ...], as_json: bool,
+    ctx: click.Context, run: str, light: Light, coco: Path | None, detections: Path | None, flip: bool,
+    out: Path | None, pictures: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Predict joints of people in pictures.
 
