@@ -123,7 +123,7 @@ def test_cameras_in_each_others_role_are_refused_before_the_first_frame(lab, mod
             light: kind(light, line=line, outside=mode == "external")
             for light, kind in zip(("well", "low"), kinds, strict=True)
         }
-        with pytest.raises(Refused, match="lights look swapped") if swapped else nullcontext():
+        with pytest.raises(Refused, match="they look swapped") if swapped else nullcontext():
             check_not_swapped(rig, cameras, base_steps(rig)[0])
 
 
