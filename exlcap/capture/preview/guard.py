@@ -12,7 +12,7 @@ import ipaddress
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -135,15 +135,19 @@ class Keys:
 
 
 class Control:
-    """One page controls, the others watch. The first page gets it, another one by taking over."""
+    """One page controls, the others watch. The first page gets control, another one by taking over.
 
-    def __init__(self) -> None:
+    now_s: the clock by which a page is gone.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
         self._page: str | None = None
         self._last_s = 0.0
 
     def seen(self, page: str) -> bool:
-        """A page asks for something. Whether it controls; it does from now on when nobody else is there."""
-        now = time.monotonic()
+        """Take note of a request of a page. Whether that page controls; it does from now on where no other one does."""
+        now = self._now_s()
         if self._page is None or now - self._last_s > GONE_AFTER_S:
             self._page = page
         if page == self._page:
@@ -152,4 +156,4 @@ class Control:
 
     def take_over(self, page: str) -> None:
         """From now on this page controls."""
-        self._page, self._last_s = page, time.monotonic()
+        self._page, self._last_s = page, self._now_s()

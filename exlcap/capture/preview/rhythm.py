@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,13 @@ class Beat:
 
 
 class Rhythm:
-    """Takes note of pairs and orphans, and forgets all but the last. Fulfils Sink, without recording anything."""
+    """Takes note of pairs and orphans, and forgets all but the last. Fulfils Sink, without recording anything.
 
-    def __init__(self) -> None:
+    now_s: the clock by which pairs come.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
         self._beats: deque[Beat] = deque(maxlen=REMEMBERED)
         self.orphans = 0
         self.last_orphan: Orphan | None = None
@@ -45,15 +50,15 @@ class Rhythm:
         """Take note of a pair."""
         comparable = shot.well.device_time_source == shot.low.device_time_source
         well_ns, low_ns = (shot.well.device_time_ns, shot.low.device_time_ns) if comparable else (None, None)
-        self._beats.append(Beat(time.monotonic(), well_ns, low_ns))
+        self._beats.append(Beat(self._now_s(), well_ns, low_ns))
 
     def age_s(self) -> float | None:
         """Seconds since the last pair; None before the first."""
-        return time.monotonic() - self._beats[-1].seen_s if self._beats else None
+        return self._now_s() - self._beats[-1].seen_s if self._beats else None
 
     def rate_hz(self) -> float:
         """Pairs per second over the last seconds."""
-        now = time.monotonic()
+        now = self._now_s()
         recent = [beat.seen_s for beat in tuple(self._beats) if now - beat.seen_s < RATE_OVER_S]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
 

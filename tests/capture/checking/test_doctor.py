@@ -79,14 +79,14 @@ def test_the_disk_is_measured_and_left_as_it_was(lab):
 
 def test_a_disk_that_is_slower_than_the_pulses_is_a_warning(lab, monkeypatch):
     clock = iter(range(0, 1000, 1))
-    monkeypatch.setattr(host_checks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(host_checks, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     row = check_disk_speed(lab.rig, lab.root)
     assert row.state == "WARN" and "pulses will wait for the disk" in row.todo
 
 
 def test_a_disk_without_room_for_a_take_fails(lab, monkeypatch):
     assert check_disk_space(lab.rig, lab.root).state == "OK"
-    monkeypatch.setattr(host_checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    monkeypatch.setattr(host_checks, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=1_000_000)))
     row = check_disk_space(lab.rig, lab.root)
     assert row.state == "FAIL" and row.found.startswith("0.0 GB free")
 

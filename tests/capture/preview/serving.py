@@ -100,10 +100,10 @@ def status_of(call):
 
 
 @contextmanager
-def served(workspace, open_cameras=None, access=None):
-    """The live rig and the address of its page."""
+def served(workspace, open_cameras=None, access=None, port=0):
+    """The live rig and the address of its page. port: 0 for a free one."""
     live = LiveRig(workspace.root) if open_cameras is None else LiveRig(workspace.root, open_cameras)
-    listening = listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", port)
     port = listening.getsockname()[1]
     server = make_server(live, Keys(access, port), "127.0.0.1")
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

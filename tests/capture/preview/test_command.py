@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from exlcap.capture.preview.serve import listen
 from exlcap.core.take import read_take
 from tests.capture.conftest import SMALL, exlcap_command, make_lab
 from tests.capture.preview.serving import Page, status_of
@@ -23,26 +24,40 @@ def lab(tmp_path):
     return make_lab(tmp_path / "lab", {**SMALL, "outdoor = [1, 2, 4, 8, 12]": "outdoor = [1, 4]"})
 
 
-def start(lab, *arguments):
-    """The process, the address it printed, and what it said of it: both lines are read here, since `communicate` loses
-    what was read ahead.
+@pytest.fixture
+def start(lab):
+    """Start a preview: the process, the address it printed, and what it said of it.
+
+    Both lines are read here, since `communicate` loses what was read ahead. No process outlives its test.
     """
-    line = exlcap_command(lab, "preview", *arguments)
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
-    url = re.search(r"preview: (http://\S+)", process.stderr.readline())
-    return process, url[1], process.stderr.readline()
+    started = []
+
+    def start(*arguments):
+        line = exlcap_command(lab, "preview", *arguments)
+        process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        said = process.stderr.readline()
+        url = re.search(r"preview: (http://\S+)", said)
+        assert url, said + process.stderr.read()
+        return process, url[1], process.stderr.readline()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def ended(process, stop):
     """Exit code and what it said, after a signal."""
     process.send_signal(stop)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate()
     return process.returncode, said
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_begins_with_a_scene_and_ends_cleanly(lab, stop):
-    process, url, _ = start(lab, "--scene", "quay", "--port", "8971" if stop == signal.SIGINT else "8972")
+def test_it_begins_with_a_scene_and_ends_cleanly(lab, start, stop):
+    process, url, _ = start("--scene", "quay")
     page = Page(url.rstrip("/"))
     state = page.until(lambda state: state["phase"] == "live")
     assert state["wanted"]["scene"] == "quay" and url.endswith("/")
@@ -51,8 +66,8 @@ def test_it_begins_with_a_scene_and_ends_cleanly(lab, stop):
     assert not (lab.simulated / "frames").exists()
 
 
-def test_ctrl_c_while_recording_leaves_a_take_that_can_be_finished(lab):
-    process, url, _ = start(lab, "--scene", "plaza")
+def test_ctrl_c_while_recording_leaves_a_take_that_can_be_finished(lab, start):
+    process, url, _ = start("--scene", "plaza")
     page = Page(url.rstrip("/"))
     page.until(lambda state: state["phase"] == "live")
     assert page.do("shoot", pairs=10)[0] == 200
@@ -67,8 +82,8 @@ def test_ctrl_c_while_recording_leaves_a_take_that_can_be_finished(lab):
     assert again.returncode == 0 and read_take(take.folder).missing() == {}
 
 
-def test_beyond_this_machine_a_token_is_printed_and_needed(lab):
-    process, url, note = start(lab, "--address", "0.0.0.0")
+def test_beyond_this_machine_a_token_is_printed_and_needed(start):
+    process, url, note = start("--address", "0.0.0.0")
     base, _, token = url.partition("/?token=")
     base = base.replace("0.0.0.0", "127.0.0.1")
     assert len(token) >= 20
@@ -78,8 +93,17 @@ def test_beyond_this_machine_a_token_is_printed_and_needed(lab):
     assert ended(process, signal.SIGINT)[0] == 0
 
 
+def refused(lab, *arguments):
+    """What a preview says that cannot be served."""
+    done = subprocess.run(exlcap_command(lab, "preview", *arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
 def test_an_address_that_is_not_ours_is_told(lab):
-    done = subprocess.run(
-        exlcap_command(lab, "preview", "--address", "192.0.2.1"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2 and "cannot listen on 192.0.2.1" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot listen on 192.0.2.1" in refused(lab, "--address", "192.0.2.1")
+
+
+def test_the_port_that_is_asked_for_is_the_only_one_tried(lab):
+    with listen("127.0.0.1", 0) as taken:
+        assert "cannot listen on 127.0.0.1" in refused(lab, "--port", str(taken.getsockname()[1]))

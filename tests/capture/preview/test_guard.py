@@ -121,10 +121,9 @@ def test_two_tabs_of_one_browser_are_two_pages(live_and_url, page):
     assert tab.do("snapshot")[0] == 409
 
 
-def test_a_page_that_is_gone_gives_control_to_the_next(monkeypatch):
+def test_a_page_that_is_gone_gives_control_to_the_next():
     now = 100.0
-    monkeypatch.setattr("exlcap.capture.preview.guard.time.monotonic", lambda: now)
-    control = Control()
+    control = Control(now_s=lambda: now)
     assert control.seen("a") and not control.seen("b")
     now = 109.0
     assert not control.seen("b") and control.seen("a")

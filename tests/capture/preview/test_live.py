@@ -118,7 +118,6 @@ def test_skew_is_measured_where_cameras_have_clocks_and_never_zero_elsewhere(tin
     with LiveRig(tiny.root, simulated(clocks=True)) as live:
         until(lambda: live.newest and live.newest.number > 30)
         assert 0.1 < live.rhythm.skew_us() < 2, "the jitter of 0.3 us, not the drift of 50 ppm"
-        assert 50 < live.rhythm.rate_hz() < 170
     with LiveRig(tiny.root, simulated()) as live:
         until(lambda: live.newest and live.newest.number > 30)
         assert live.rhythm.skew_us() is None

@@ -267,7 +267,7 @@ def test_software_triggers_on_real_cameras_must_be_asked_for(lab):
 
 
 def test_a_disk_too_small_is_told_before_the_first_frame(lab, monkeypatch):
-    monkeypatch.setattr(session.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000_000))
+    monkeypatch.setattr(session, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=10_000_000)))
     with pytest.raises(ExlcapError, match=r"has 0\.01 GB free, this take needs 0\.06 GB"):
         run_take(lab, ask())
     assert not lab.scene("plaza").exists()
@@ -276,9 +276,8 @@ def test_a_disk_too_small_is_told_before_the_first_frame(lab, monkeypatch):
 def test_the_line_of_progress_tells_rate_queue_orphans_and_clipping(lab, capsys, monkeypatch):
     from exlcap.core import console
 
-    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: False)
     clock = iter(range(0, 10_000, 11))
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))  # a line for every pair
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))  # a line for every pair
     with session.at_terminal(9) as operator:
         for number in range(3):
             grab = Grab(raw=None, frame_id=number, host_time_ns=number * 50_000_000)

@@ -158,7 +158,8 @@ def test_a_full_disk_ends_the_take_with_every_listed_pair_whole(tmp_path, change
     try:
         with pytest.raises(ExlcapError, match=r"scenes has 0\.00 GB free"):
             run_take(lab, ask(pairs=20))
-        monkeypatch.setattr(session.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))  # as if filled later
+        roomy = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=10**12))
+        monkeypatch.setattr(session, "shutil", roomy)  # as if the disk filled up later
         with pytest.raises(ExlcapError, match="the disk is full") as error:
             run_take(lab, ask(pairs=20))
         take = read_take(take_folder(lab))

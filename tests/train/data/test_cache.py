@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,6 +143,7 @@ def test_remains_of_a_killed_fill_are_passed_over_and_removed_when_old(data: Pat
 def test_a_full_disk_is_refused_with_both_sizes(
     data: Path, figures: tuple[Figure, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1000))
+    full = SimpleNamespace(disk_usage=lambda path: SimpleNamespace(free=1000), rmtree=shutil.rmtree)
+    monkeypatch.setattr(cache, "shutil", full)
     with pytest.raises(ExlcapError, match=r"need .* MB and .* has 0 MB free"):
         crops_of(data, figures)
