@@ -1,4 +1,4 @@
-"""What tests of several stages share: a small emulated rig, and takes on disk without a camera."""
+"""Settings of all tests, and what several stages share: a small emulated rig, and takes on disk without a camera."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["PYLON_CAMEMU"] = "2"  # pylon reads it when it is imported, which any test may do first
 
@@ -17,8 +18,21 @@ from exlcap.core.take import CameraInfo, Pair, Step, Take, TakeHeader, TakeWrite
 from exlcap.core.workspace import Workspace
 from exlcap.init import rig_toml
 
+# A busy machine makes examples slow, and the first one pays for imports: only a test's limit judges its time.
+settings.register_profile("exlcap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("exlcap")
+
+SLOW_LIMIT_S = 1200
+"""A test marked slow may take this long; the limit of the others stands in pyproject.toml."""
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SMALL = {"width = 960": "width = 320", "height = 600": "height = 200", "people = [4, 6]": "people = [2, 3]"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked slow have a limit of their own."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
 
 
 @pytest.fixture

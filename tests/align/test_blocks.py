@@ -28,7 +28,7 @@ def measured(bright, dark):
 
 
 @given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_small_shift_is_found_whatever_gain_and_offset(dx, dy):
     dark = 0.01 * picture(lambda x, y: (x + dx, y + dy)) + 0.2
     fit = fit_blocks(measured(picture(), dark), SIZE)

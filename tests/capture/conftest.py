@@ -90,7 +90,7 @@ def assert_true_pairs(take: Take) -> None:
 def exlcap() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a process of its own: ``exlcap(workspace, "shoot", "--scene", "plaza")``."""
     return lambda workspace, *arguments: subprocess.run(
-        exlcap_command(workspace, *arguments), capture_output=True, text=True, timeout=120, check=False
+        exlcap_command(workspace, *arguments), capture_output=True, text=True, check=False
     )
 
 

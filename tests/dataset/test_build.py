@@ -395,10 +395,8 @@ def test_kill_9_in_the_middle_and_build_again(tmp_path):
     command = [sys.executable, "-m", "exlcap", "-C", str(workspace.root), "build"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     log = workspace.dataset("main") / "build.jsonl"
-    deadline = time.monotonic() + 60
     while not (log.exists() and log.read_bytes().count(b"\n") >= 2):
         assert process.poll() is None, "the build ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -50,7 +50,7 @@ OPTICS = st.fixed_dictionaries(
     }
 )
 same_factory = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )  # the fixture is a function without state
 
 

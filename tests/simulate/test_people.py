@@ -60,7 +60,7 @@ def test_left_is_on_the_right_of_the_picture_only_when_one_faces_the_viewer(pict
             assert (left > right) == left_is_right_on_screen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(action=st.sampled_from(sorted(ACTIONS)), seed=st.integers(0, 10_000), time_s=st.floats(0, 100))
 def test_every_action_is_a_body_whose_bones_keep_their_length_and_which_stands_on_the_floor(action, seed, time_s):
     figure = Figure(1.8, 1.0)

@@ -7,17 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from exlcap.core.errors import ExlcapError
-from exlcap.train import loop
+from exlcap.train import journal, loop
 from exlcap.train.config import Config
 from exlcap.train.data.batches import Batch, batches_per_epoch, epoch_batches
 from exlcap.train.data.heatmaps import to_input
@@ -271,17 +271,23 @@ def test_log_tells_speed_and_the_share_of_waiting(tmp_path: Path, config: Config
     assert row.images_per_s > 0 and 0 <= row.data_wait <= 1
 
 
-def test_waiting_is_the_part_of_the_time_without_a_batch(data: TrainData, config: Config) -> None:
+def test_waiting_is_the_part_of_the_time_without_a_batch(
+    data: TrainData, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (batch, *_) = epoch_batches(data.train, config, 0)
+    now_s = 0.0
+    monkeypatch.setattr(journal, "time", SimpleNamespace(monotonic=lambda: now_s))
 
     def slow() -> Iterator[Batch]:
-        time.sleep(0.15)
+        nonlocal now_s
+        now_s += 0.15
         yield batch
 
     pace = Pace(processes=2)
     for _ in pace.of(slow()):
-        time.sleep(0.05)
-        assert 0.3 < pace.waiting < 0.9 and pace.images_per_s < 2 * len(batch.images) / 0.2
+        now_s += 0.05
+        assert pace.waiting == pytest.approx(0.75)
+        assert pace.images_per_s == pytest.approx(2 * len(batch.images) / 0.2)
 
 
 def test_bf16_trains_with_weights_in_full_precision(tmp_path: Path, config: Config, data: TrainData) -> None:

@@ -15,7 +15,8 @@ from exlcap.capture.preview.guard import Keys
 from exlcap.capture.preview.live import LiveRig
 from exlcap.capture.preview.serve import listen, make_server
 
-PATIENCE_S = 60
+PATIENCE_S = 240
+"""Less than the limit of a test: what did not happen is named."""
 
 
 def until(condition, what="it"):

@@ -1,16 +1,15 @@
 """The page in a real browser, before two emulated cameras: what an operator does, and what it looks like to others."""
 
 import re
-import subprocess
 
 import pytest
 
 from exlcap.core.take import read_take
 from tests.browser import chromium
-from tests.capture.conftest import SMALL, exlcap_command, make_lab
-from tests.capture.preview.serving import served, until
+from tests.capture.conftest import SMALL, make_lab
+from tests.capture.preview.serving import PATIENCE_S, served, until
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 1000 * PATIENCE_S
 DESKTOP, TABLET = {"width": 1440, "height": 900}, {"width": 1024, "height": 768}
 LOUPE = re.compile(r"loupe=([\d.]+)%2C([\d.]+)")
 
@@ -192,10 +191,3 @@ def test_a_secret_does_not_stay_in_the_address(browser, lab):
     with served(lab, access="secret") as (_, url):
         page = opened(browser, f"{url}/?token=secret")
         assert page.url == f"{url}/"
-
-
-@pytest.fixture
-def exlcap():
-    return lambda workspace, *arguments: subprocess.run(
-        exlcap_command(workspace, *arguments), capture_output=True, text=True, timeout=120, check=False
-    )

@@ -193,7 +193,7 @@ def test_no_pair_is_lost_that_was_fetched_before_a_camera_was_unplugged(sync):
     ("sync", "counts"), [("software", False), ("software", True), ("timer", True), ("external", True)]
 )
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_pattern_of_faults_on_both_sides_gives_pairs_of_one_pulse_or_none(sync, counts, data):
     """Noise and resets of counters need counters to be seen. Guard frames are off: the first pair counts, too."""
     sides = [data.draw(faults(*(() if counts else ("noise", "counter reset"))), light) for light in LIGHTS]

@@ -19,40 +19,54 @@ from exlcap.core.take import read_take
 from tests.capture.conftest import ask, take_folder
 
 
-def start(exlcap_line, lab, pairs, *more):
-    line = exlcap_line(lab, "shoot", "--scene", "plaza", "--schedule", "1,4", "--pairs", str(pairs), *more)
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def slow_lab(changed_lab):
+    """Pulses so far apart that a busy machine has time to interrupt a take before it ends."""
+    return changed_lab({"pulse_hz = 20.0": "pulse_hz = 4.0"})
 
 
-def wait_for_pairs(folder, count):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if (folder / "pairs.jsonl").exists() and len(read_jsonl(folder / "pairs.jsonl")[0]) >= count:
-            return
-        time.sleep(0.005)
-    pytest.fail(f"{folder} never had {count} pairs")
+@pytest.fixture
+def shooting(slow_lab, exlcap_line):
+    """Start `exlcap shoot` of 12 pairs at each of two steps; the process, once so many pairs are listed."""
+    started = []
+
+    def shooting(listed):
+        line = exlcap_line(slow_lab, "shoot", "--scene", "plaza", "--schedule", "1,4", "--pairs", "12")
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        pairs = take_folder(slow_lab) / "pairs.jsonl"
+        while not pairs.exists() or len(read_jsonl(pairs)[0]) < listed:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.005)
+        return process
+
+    yield shooting
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
-def test_kill_9_loses_at_most_the_pair_in_flight_and_resume_finishes(lab, exlcap, exlcap_line):
-    process = start(exlcap_line, lab, 25)
-    wait_for_pairs(take_folder(lab), 8)
+def test_kill_9_loses_at_most_the_pair_in_flight_and_resume_finishes(slow_lab, exlcap, shooting):
+    lab, process = slow_lab, shooting(4)
     process.kill()
-    process.communicate()
+    process.wait()
 
     cut = read_take(take_folder(lab))
-    assert cut.header.status == "recording" and 8 <= len(cut.pairs) < 25
+    assert cut.header.status == "recording" and 4 <= len(cut.pairs) < 12
     for pair in cut.pairs:
         for light in LIGHTS:
             cut.raw(pair, light)
     kept = {path: path.read_bytes() for path in cut.folder.glob("raw/*/*.tif")}
 
     told = exlcap(lab, "verify", "plaza")
-    assert told.returncode == 1 and f"lacks {25 - len(cut.pairs)} pairs" in told.stdout, told.stdout
+    assert told.returncode == 1 and f"lacks {12 - len(cut.pairs)} pairs" in told.stdout, told.stdout
 
     done = exlcap(lab, "shoot", "--scene", "plaza", "--resume")
     assert done.returncode == 0, done.stderr
     whole = read_take(take_folder(lab))
-    assert whole.header.status == "complete" and whole.missing() == {} and len(whole.pairs) == 50
+    assert whole.header.status == "complete" and whole.missing() == {} and len(whole.pairs) == 24
     assert whole.pairs[: len(cut.pairs)] == cut.pairs
     assert {path: path.read_bytes() for path in kept} == kept, "a frame was written again"
     assert not list(whole.folder.glob("raw/*/.*.tmp"))
@@ -61,11 +75,10 @@ def test_kill_9_loses_at_most_the_pair_in_flight_and_resume_finishes(lab, exlcap
     assert truth == {f"{whole.pair_id(pair)}.png" for pair in whole.pairs}
 
 
-def test_a_new_take_tells_of_the_one_left_unfinished(lab, exlcap, exlcap_line):
-    process = start(exlcap_line, lab, 25)
-    wait_for_pairs(take_folder(lab), 2)
+def test_a_new_take_tells_of_the_one_left_unfinished(slow_lab, exlcap, shooting):
+    lab, process = slow_lab, shooting(2)
     process.kill()
-    process.communicate()
+    process.wait()
     done = exlcap(lab, "shoot", "--scene", "plaza", "--schedule", "1", "--pairs", "1")
     assert done.returncode == 0
     (line,) = [line for line in done.stderr.splitlines() if "unfinished" in line]
@@ -74,11 +87,10 @@ def test_a_new_take_tells_of_the_one_left_unfinished(lab, exlcap, exlcap_line):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process on Windows")
-def test_ctrl_c_ends_after_the_pair_in_flight(lab, exlcap, exlcap_line):
-    process = start(exlcap_line, lab, 40)
-    wait_for_pairs(take_folder(lab), 3)
+def test_ctrl_c_ends_after_the_pair_in_flight(slow_lab, shooting):
+    lab, process = slow_lab, shooting(3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     take = read_take(take_folder(lab))
     assert process.returncode == 130, err
     assert take.header.status == "stopped" and take.header.reason == "stopped by the operator"

@@ -234,10 +234,8 @@ def test_kill_9_in_the_middle_and_simulate_again(tmp_path):
                  "--pairs-per-photo", 10)  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "exlcap", *map(str, arguments)], stderr=subprocess.DEVNULL)
     folder = workspace.dataset("night")
-    deadline = time.monotonic() + 60
     while len(list(folder.glob("images/low/*.png"))) < 3:
         assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.002)
     process.kill()
     process.wait()
