@@ -68,8 +68,8 @@ def build_command(
     from exlcap.core.errors import ExlcapError
     from exlcap.core.files import write_atomic, write_json
     from exlcap.dataset.build import build, collect, through_review
-    from exlcap.dataset.built_card import built_card
-    from exlcap.dataset.contact_sheet import write_sheet
+    from exlcap.dataset.data_card.built_card import built_card
+    from exlcap.dataset.data_card.built_sheet import write_sheet
     from exlcap.dataset.drift_remarks import drift_remarks
     from exlcap.dataset.manifest import Parameters
     from exlcap.dataset.table1 import as_json as table_json

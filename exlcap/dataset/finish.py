@@ -9,9 +9,9 @@ from typing import Any
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_atomic, write_json
 from exlcap.dataset.annotations import People, annotation_files
-from exlcap.dataset.card import adopted_card
+from exlcap.dataset.data_card.card import adopted_card
 from exlcap.dataset.manifest import Manifest, PairEntry, read_manifest, write_manifest
-from exlcap.dataset.simulated.photo_sheet import write_photo_sheet
+from exlcap.dataset.data_card.adopted_sheet import write_photo_sheet
 from exlcap.dataset.table1 import as_json, table1
 
 

@@ -20,8 +20,8 @@ from exlcap.core.labels import Person, read_labels, write_labels
 from exlcap.core.rig import Colour
 from exlcap.dataset.annotations import crowd_index, in_crop
 from exlcap.dataset.build import build, collect
-from exlcap.dataset.built_card import built_card
-from exlcap.dataset.contact_sheet import choose
+from exlcap.dataset.data_card.built_card import built_card
+from exlcap.dataset.data_card.built_sheet import choose
 from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
 from exlcap.dataset.table1 import as_text, table1

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from exlcap.core.take import TakeHeader
 from exlcap.dataset.build import Item
-from exlcap.dataset.card import card
+from exlcap.dataset.data_card.card import card
 from exlcap.dataset.manifest import Manifest, Parameters
 
 

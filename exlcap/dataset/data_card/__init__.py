@@ -1,0 +1,1 @@
+"""What a data set says of itself: README.md, and a contact sheet of a few pairs."""
