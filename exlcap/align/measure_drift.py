@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from exlcap.align.blocks import cells_of, pooled_shifts
@@ -9,9 +11,9 @@ from exlcap.align.luminance import Mean, luminance, mean_of
 from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
 from exlcap.core.alignment import Alignment, read_alignment
-from exlcap.core.drift import Drift, read_drift
+from exlcap.core.drift import Drift, read_drift, write_drift
 from exlcap.core.labels import read_labels
-from exlcap.core.take import Take
+from exlcap.core.take import Take, read_take
 from exlcap.core.workspace import Workspace, numbered
 
 CELL_SD_PX = 0.5
@@ -36,6 +38,16 @@ def drift_of(workspace: Workspace, take: Take) -> Drift | None:
     if noted is not None and noted.alignment == name:
         return noted
     return measure_drift(take, name, read_alignment(workspace.alignments / f"{name}.json"))
+
+
+def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:
+    """How far the take in `folder` lies from an alignment, whose name is `name`: measured once and noted there."""
+    noted = read_drift(folder)
+    if noted is not None and noted.alignment == name:
+        return noted
+    drift = measure_drift(read_take(folder), name, alignment)
+    write_drift(folder, drift)
+    return drift
 
 
 def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:

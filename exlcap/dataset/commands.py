@@ -66,11 +66,8 @@ def build_command(
       exlcap build --name reviewed --accepted-only
     """
     from exlcap.core.errors import ExlcapError
-    from exlcap.core.files import write_atomic, write_json
-    from exlcap.dataset.build import build, collect, through_review
-    from exlcap.dataset.data_card.built_card import built_card
-    from exlcap.dataset.data_card.built_sheet import write_sheet
-    from exlcap.dataset.drift_remarks import drift_remarks
+    from exlcap.dataset.build import build
+    from exlcap.dataset.labelled_pairs import collect_labelled_pairs, drift_remarks, through_review
     from exlcap.dataset.manifest import Parameters
     from exlcap.dataset.table1 import as_json as table_json
     from exlcap.dataset.table1 import as_text, table1
@@ -78,20 +75,17 @@ def build_command(
     if every < 1 or seed < 0:
         raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
     workspace = workspace_of(ctx)
-    items, left_out = through_review(collect(workspace, every), accepted_only)
-    for remark in drift_remarks(items):
+    labelled, left_out = through_review(collect_labelled_pairs(workspace, every), accepted_only)
+    for remark in drift_remarks(labelled):
         say(f"warning: {remark}")
     bits: Literal[8, 16] = 8 if depth == "8" else 16
     parameters = Parameters(
         every=every, warp=warp, depth=bits, white_balance=white_balance, seed=seed, test=test, val=val,
         accepted_only=accepted_only,
     )  # fmt: skip
-    manifest = build(workspace, name, parameters, items, licence, left_out)
+    manifest = build(workspace, name, parameters, labelled, licence, left_out)
     folder = workspace.dataset(name)
     rows = table1(manifest)
-    write_json(folder / "table1.json", table_json(rows))
-    write_sheet(folder / "contact_sheet.png", items, parameters)
-    write_atomic(folder / "README.md", built_card(manifest, items).encode())
     for why, count in manifest.pairs_left_out.items():
         say(f"note: {count} pairs are left out: {why}")
     for why, count in manifest.left_out.items():

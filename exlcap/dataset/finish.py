@@ -1,22 +1,68 @@
-"""Writing a data set that was not built from takes: imported, or simulated from photographs."""
+"""The end of every data set, built, imported or simulated: annotation files, data card, and last the word "complete".
+
+Whatever is killed here leaves a data set that is not complete. The command that made it, run again, finishes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_atomic, write_json
 from exlcap.dataset.annotations import People, annotation_files
-from exlcap.dataset.data_card.card import adopted_card
+from exlcap.dataset.data_card.adopted_card import adopted_card
+from exlcap.dataset.data_card.adopted_sheet import write_adopted_sheet
 from exlcap.dataset.manifest import Manifest, PairEntry, read_manifest, write_manifest
-from exlcap.dataset.data_card.adopted_sheet import write_photo_sheet
 from exlcap.dataset.table1 import as_json, table1
 
+Files = Mapping[str, dict[str, Any]]
+"""Content of COCO files by name ("train", "test_WL", ...)."""
 
-def begin(folder: Path, manifest: Manifest) -> None:
-    """Mark a data set as unfinished; one of the same making that was cut short is made anew.
+
+def finish(
+    folder: Path,
+    manifest: Manifest,
+    files: Files,
+    card: Callable[[Manifest], str],
+    write_sheet: Callable[[Path, Manifest], None],
+) -> Manifest:
+    """Write the annotation files, Table 1, contact sheet and README.md, and last the finished dataset.json.
+
+    manifest: with the entries of all images, which are there. card: text of README.md; write_sheet: writes the contact
+    sheet as a PNG. A data set without pairs has neither table nor sheet. Returns the content of dataset.json.
+    """
+    _delete_torn_writes(folder)
+    sums, counts = {}, {}
+    for name, content in files.items():
+        path = folder / "annotations" / f"{name}.json"
+        write_json(path, content)
+        sums[name] = sha256_file(path)
+        counts[name] = (len(content["images"]), len(content["annotations"]))
+    done = manifest.model_copy(update={"status": "complete", "counts": counts, "annotations_sha256": sums})
+    if done.pairs:
+        write_json(folder / "table1.json", as_json(table1(done)))
+        write_sheet(folder / "contact_sheet.png", done)
+    write_atomic(folder / "README.md", card(done).encode())
+    write_manifest(folder, done)
+    return done
+
+
+def card_files(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the files of the data card, which every finished data set has in its folder."""
+    return ("README.md", "table1.json", "contact_sheet.png") if manifest.pairs else ("README.md",)
+
+
+def _delete_torn_writes(folder: Path) -> None:
+    """Delete temporary files that a killed process left (`write_atomic`): a data set is published as it lies."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def begin_adopted(folder: Path, manifest: Manifest) -> None:
+    """Mark a data set that is not built from takes as unfinished; one of the same making that was cut short is made
+    anew.
 
     Raises ExlcapError when a finished one is there, or an unfinished one of something else.
     """
@@ -30,24 +76,12 @@ def begin(folder: Path, manifest: Manifest) -> None:
     write_manifest(folder, manifest.model_copy(update={"status": "building"}))
 
 
-def finish_pairs(folder: Path, manifest: Manifest, entries: Sequence[PairEntry], people: People) -> Manifest:
-    """Write the annotation files of pairs and the finished dataset.json, whose content is returned."""
+def finish_adopted(folder: Path, manifest: Manifest, files: Files) -> Manifest:
+    """Finish a data set that was imported or simulated; returns the content of dataset.json."""
+    return finish(folder, manifest, files, adopted_card, write_adopted_sheet)
+
+
+def finish_adopted_pairs(folder: Path, manifest: Manifest, entries: Sequence[PairEntry], people: People) -> Manifest:
+    """`finish_adopted` for pairs: their annotation files are made from `people`, by pair id."""
     whole = manifest.model_copy(update={"pairs": tuple(entries)})
-    return finish(folder, whole, annotation_files(entries, people, manifest.splits))
-
-
-def finish(folder: Path, manifest: Manifest, files: Mapping[str, dict[str, Any]]) -> Manifest:
-    """Write annotation files by name, the data card, and last the finished dataset.json, whose content is returned."""
-    sums, counts = {}, {}
-    for name, content in files.items():
-        path = folder / "annotations" / f"{name}.json"
-        write_json(path, content)
-        sums[name] = sha256_file(path)
-        counts[name] = (len(content["images"]), len(content["annotations"]))
-    done = manifest.model_copy(update={"status": "complete", "counts": counts, "annotations_sha256": sums})
-    if done.pairs:
-        write_json(folder / "table1.json", as_json(table1(done)))
-        write_photo_sheet(folder / "contact_sheet.png", done)
-    write_atomic(folder / "README.md", adopted_card(done).encode())
-    write_manifest(folder, done)
-    return done
+    return finish_adopted(folder, whole, annotation_files(entries, people, manifest.splits))

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from exlcap import __version__
-from exlcap.core.files import sha256_file, write_json
 from exlcap.core.labels import Person
 from exlcap.core.take import pair_id
 from exlcap.dataset.annotations import annotation_files
+from exlcap.dataset.data_card.adopted_sheet import write_adopted_sheet
+from exlcap.dataset.data_card.card import card
+from exlcap.dataset.finish import finish
 from exlcap.dataset.images import write_png
-from exlcap.dataset.manifest import Manifest, PairEntry, write_manifest
+from exlcap.dataset.manifest import Manifest, PairEntry
 
 SIZE = (64, 48)
 SPLITS = {"train": ("hall",), "val": ("yard",), "test": ("alley", "plaza")}
@@ -48,14 +50,6 @@ def write_small_dataset(folder: Path) -> Manifest:
             )  # fmt: skip
             both = (standing("1"), standing("2", -20.0, 1))
             people[name] = {"well": both, "low": both}
-    sums, counts = {}, {}
-    for name, content in annotation_files(entries, people, SPLITS).items():
-        write_json(folder / "annotations" / f"{name}.json", content)
-        sums[name] = sha256_file(folder / "annotations" / f"{name}.json")
-        counts[name] = (len(content["images"]), len(content["annotations"]))
-    manifest = Manifest(
-        name=folder.name, status="complete", exlcap=__version__, splits=SPLITS, counts=counts, pairs=tuple(entries),
-        annotations_sha256=sums,
-    )  # fmt: skip
-    write_manifest(folder, manifest)
-    return manifest
+    manifest = Manifest(name=folder.name, status="building", exlcap=__version__, splits=SPLITS, pairs=tuple(entries))
+    files = annotation_files(entries, people, SPLITS)
+    return finish(folder, manifest, files, lambda manifest: card(manifest, "Drawn.", (), ()), write_adopted_sheet)

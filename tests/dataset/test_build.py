@@ -19,10 +19,11 @@ from exlcap.core.files import sha256_file
 from exlcap.core.labels import Person, read_labels, write_labels
 from exlcap.core.rig import Colour
 from exlcap.dataset.annotations import crowd_index, in_crop
-from exlcap.dataset.build import build, collect
+from exlcap.dataset.build import build
 from exlcap.dataset.data_card.built_card import built_card
 from exlcap.dataset.data_card.built_sheet import choose
 from exlcap.dataset.images import write_png
+from exlcap.dataset.labelled_pairs import collect_labelled_pairs
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
 from exlcap.dataset.table1 import as_text, table1
 from exlcap.train.data.people import read_split
@@ -35,7 +36,7 @@ NAMES = ("train", "val", "test_LL-N", "test_LL-H", "test_LL-E", "test_LL-A", "te
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     workspace = prepare(tmp_path_factory.mktemp("build") / "lab")
-    items = collect(workspace, 1)
+    items = collect_labelled_pairs(workspace, 1)
     manifest = build(workspace, "main", Parameters(test=("plaza", "alley"), val=("arcade",)), items)
     return workspace, items, manifest
 
@@ -148,12 +149,12 @@ def test_a_second_build_makes_nothing_anew(built):
 def test_only_what_changed_is_built_again(tmp_path):
     workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1, 4))
     parameters = Parameters(test=("alley",))
-    build(workspace, "main", parameters, collect(workspace, 1))
+    build(workspace, "main", parameters, collect_labelled_pairs(workspace, 1))
     lost = workspace.dataset("main") / "images" / "low" / "alley-t001-k04-000000.png"
     lost.unlink()
     before = {p: p.stat().st_mtime_ns for p in (workspace.dataset("main") / "images").rglob("*.png")}
     label_from_truth(workspace, make_take(workspace, "hall", (1,), 1))
-    manifest = build(workspace, "main", parameters, collect(workspace, 1))
+    manifest = build(workspace, "main", parameters, collect_labelled_pairs(workspace, 1))
     assert lost.exists()
     assert len(manifest.pairs) == 5
     changed = {p.name for p, then in before.items() if p.stat().st_mtime_ns != then}
@@ -173,7 +174,7 @@ def test_rejected_people_and_unlabelled_takes_stay_out(tmp_path, capsys):
     path.write_text(path.read_text().replace('"undecided"', '"rejected"', 1))
     labels = read_labels(path)
     (pair,) = labels.pairs.values()
-    items = collect(workspace, 1)
+    items = collect_labelled_pairs(workspace, 1)
     assert "hall take-001 has no labels" in capsys.readouterr().err
     manifest = build(workspace, "main", Parameters(), items)
     assert manifest.counts["train"] == (2, 2 * (len(pair.well) - 1))
@@ -368,10 +369,10 @@ def test_people_outside_the_common_area_are_counted_and_said(tmp_path):
 
 def test_every_nth_pair_of_each_step_is_taken(tmp_path):
     workspace = prepare(tmp_path / "lab", ("plaza", "alley"), (1, 4), pairs=5)
-    items = collect(workspace, 2)
+    items = collect_labelled_pairs(workspace, 2)
     chosen = [(i.take.header.scene, i.pair.k, i.pair.index) for i in items]
     assert chosen == [(scene, k, n) for scene in ("alley", "plaza") for k in (1, 4) for n in (0, 2, 4)]
-    assert len(collect(workspace, 50)) == 4
+    assert len(collect_labelled_pairs(workspace, 50)) == 4
 
 
 def test_every_split_has_every_exposure_of_the_schedule(built):
@@ -409,7 +410,7 @@ def test_kill_9_in_the_middle_and_build_again(tmp_path):
     assert "of 24 pairs are built already" in done.stderr
     manifest = read_complete(workspace.dataset("main"))
     assert len(manifest.pairs) == 24
-    other = build(workspace, "whole", Parameters(), collect(workspace, 1))
+    other = build(workspace, "whole", Parameters(), collect_labelled_pairs(workspace, 1))
     assert other.pairs == manifest.pairs
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import read_labels, write_labels
-from exlcap.dataset.build import build, collect, through_review
+from exlcap.dataset.build import build
+from exlcap.dataset.labelled_pairs import collect_labelled_pairs, through_review
 from exlcap.dataset.manifest import Parameters, read_manifest
 from tests.dataset.building import exlcap, prepare
 
@@ -58,7 +59,7 @@ def test_deleted_people_do_not_keep_an_accepted_pair_out(tmp_path):
     workspace = prepare(tmp_path / "lab", ("plaza",), (1,))
     people = len(next(iter(read_labels(workspace.labels("plaza", 1)).pairs.values())).well)
     decide(workspace, "plaza", [["rejected"] + ["edited"] * (people - 1)])
-    items, left_out = through_review(collect(workspace, 1), accepted_only=True)
+    items, left_out = through_review(collect_labelled_pairs(workspace, 1), accepted_only=True)
     assert (len(items), left_out) == (1, {})
     manifest = build(workspace, "main", Parameters(accepted_only=True), items, left_out=left_out)
     assert manifest.counts["train"] == (2, 2 * (people - 1))
@@ -71,4 +72,4 @@ def test_nothing_left_after_review_says_so(tmp_path, told, accepted_only, messag
     workspace = prepare(tmp_path / "lab", ("plaza",), (1,))
     decide(workspace, "plaza", [told])
     with pytest.raises(ExlcapError, match=message):
-        through_review(collect(workspace, 1), accepted_only)
+        through_review(collect_labelled_pairs(workspace, 1), accepted_only)

@@ -7,8 +7,7 @@ from exlcap.core.alignment import make_alignment
 from exlcap.core.drift import Drift, read_drift, write_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import PairLabels
-from exlcap.dataset.build import Item
-from exlcap.dataset.drift_remarks import drift_remarks
+from exlcap.dataset.labelled_pairs import LabelledPair, drift_remarks
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
 
@@ -23,9 +22,9 @@ def test_only_a_take_that_moved_is_named(tmp_path):
         shift @ homography, truth.mirror, truth.low_size, truth.well_size, "ref-001", truth.created
     )
     pair = take.pairs[0]
-    assert drift_remarks([Item(take, pair, PairLabels(), "align-001", truth)]) == []
+    assert drift_remarks([LabelledPair(take, pair, PairLabels(), "align-001", truth)]) == []
     assert read_drift(take.folder).px < 0.2
-    (remark,) = drift_remarks([Item(take, pair, PairLabels(), "align-002", touched)])
+    (remark,) = drift_remarks([LabelledPair(take, pair, PairLabels(), "align-002", touched)])
     assert "the rig was touched" in remark
     # one linear step, good enough for a limit of 0.5
     assert read_drift(take.folder).px == pytest.approx(1.5, abs=0.4)
@@ -36,7 +35,7 @@ def test_it_is_measured_once_for_a_take_and_an_alignment(tmp_path):
     take = make_take(workspace, "plaza", (1,), 1)
     noted = Drift(alignment="align-001", shift_px=(3.0, 4.0), cells=9)
     write_drift(take.folder, noted)
-    item = Item(take, take.pairs[0], PairLabels(), "align-001", true_alignment(workspace.rig))
+    item = LabelledPair(take, take.pairs[0], PairLabels(), "align-001", true_alignment(workspace.rig))
     (remark,) = drift_remarks([item])
     assert "5.000 px from align-001" in remark
     assert read_drift(take.folder) == noted

@@ -12,6 +12,7 @@ from exlcap.core.files import sha256_file
 from exlcap.core.light_levels import lighting_split
 from exlcap.dataset.checks.image_files import Picture
 from exlcap.dataset.checks.label_checks import Check, Found
+from exlcap.dataset.finish import card_files
 from exlcap.dataset.formats.exlpose_names import well_gain_db
 from exlcap.dataset.formats.keypoint_file import Json, KeypointFile
 from exlcap.dataset.manifest import Manifest
@@ -21,16 +22,22 @@ BLACK = 1 / 255
 SATURATED_SHARE = 0.5
 LEVELS = {"LL-N": "LL-N", "LL-H": "LL-H", "LL-E": "LL-E", "Normal": "LL-N", "Hard": "LL-H", "Extreme": "LL-E"}
 """Lighting level by what the name of an annotation file says, in our data sets and in the published ones."""
+CARD_REMEDIES = {
+    "built": "run the same `exlcap build` again, which writes it",
+    "imported": "remove the data set and import it again",
+    "simulated": "remove the data set and simulate it again",
+}
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is checked. pictures: by file name, None where there is no file; empty when images were not looked for.
 
-    manifest: of a data set of ours, None for a foreign file.
+    folder, manifest: of a data set of ours, None for a foreign file.
     """
 
     files: tuple[KeypointFile, ...]
+    folder: Path | None
     manifest: Manifest | None
     pictures: Mapping[str, Picture | None]
 
@@ -149,6 +156,14 @@ def _checksum_mismatch(subject: Subject) -> Iterator[Found]:
             yield Found("the image file is not the one that was built", file.path.name, image)
 
 
+def _card_missing(subject: Subject) -> Iterator[Found]:
+    if subject.manifest is None or subject.folder is None:
+        return
+    for name in card_files(subject.manifest):
+        if not (subject.folder / name).is_file():
+            yield Found(f"it is part of the data card; {CARD_REMEDIES[subject.manifest.origin]}", name)
+
+
 def _black_image(subject: Subject) -> Iterator[Found]:
     for file, image, picture in subject.readable():
         if picture.brightest <= BLACK:
@@ -169,6 +184,7 @@ SET_CHECKS: tuple[Check[Subject], ...] = (
     Check("scene_in_two_splits", "error", "scenes that leak between splits", _scene_in_two_splits),
     Check("wrong_lighting_split", "error", "images in the wrong lighting split for their gain", _wrong_lighting_split),
     Check("checksum_mismatch", "error", "files that changed since the data set was made", _checksum_mismatch),
+    Check("card_missing", "error", "parts of the data card that are not there", _card_missing),
     Check("unpaired_person", "warning", "people that only one image of a pair shows", _unpaired_person),
     Check("black_image", "warning", "black images", _black_image),
     Check("saturated_image", "warning", "saturated images", _saturated_image),

@@ -34,7 +34,9 @@ def read_subject(path: Path) -> Subject:
     names = [str(image["file_name"]) for file in files for image in file.images]
     root = image_folder(path, names) if path.is_file() else path / "images"
     pictures = read_pictures(root, names) if root is not None else {}
-    return Subject(files, None if path.is_file() else read_complete(path), pictures)
+    if path.is_file():
+        return Subject(files, None, None, pictures)
+    return Subject(files, path, read_complete(path), pictures)
 
 
 def find_all(subject: Subject) -> list[Finding]:

@@ -20,7 +20,7 @@ HEIGHT = 360
 AMPLIFIED_MEAN = 0.2
 
 
-def write_photo_sheet(path: Path, manifest: Manifest) -> None:
+def write_adopted_sheet(path: Path, manifest: Manifest) -> None:
     """Write a PNG into the folder of the data set: a column for each of a few pairs that span the gains."""
     folder = path.parent
     ordered = sorted(manifest.pairs, key=lambda entry: (entry.well_gain_db, entry.pair_id))

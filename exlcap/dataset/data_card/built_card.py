@@ -6,27 +6,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from exlcap.core.take import TakeHeader
-from exlcap.dataset.build import Item
 from exlcap.dataset.data_card.card import card
+from exlcap.dataset.labelled_pairs import LabelledPair
 from exlcap.dataset.manifest import Manifest, Parameters
 
 
-def built_card(manifest: Manifest, items: Sequence[Item]) -> str:
+def built_card(manifest: Manifest, labelled: Sequence[LabelledPair]) -> str:
     """Text of the card, written anew by every build."""
-    real = "Emulated" if any(item.take.header.rig.emulator for item in items) else "Real"
+    real = "Emulated" if any(item.take.header.rig.emulator for item in labelled) else "Real"
     about = (
         f"{real} low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
         f"exlcap {manifest.exlcap}. This page is written anew by every `exlcap build`."
     )
-    return card(manifest, about, _how(manifest, items), _limits(items))
+    return card(manifest, about, _how(manifest, labelled), _limits(labelled))
 
 
-def _how(manifest: Manifest, items: Sequence[Item]) -> Iterator[str]:
-    yield from map(_rig, {item.take.header.rig.name: item.take.header for item in items}.values())
-    for name, alignment in sorted({item.alignment_name: item.alignment for item in items}.items()):
+def _how(manifest: Manifest, labelled: Sequence[LabelledPair]) -> Iterator[str]:
+    yield from map(_rig, {item.take.header.rig.name: item.take.header for item in labelled}.values())
+    for name, alignment in sorted({item.alignment_name: item.alignment for item in labelled}.items()):
         if alignment.residual:
             yield f"- {name}: median residual {alignment.residual.held_out_median_px:.3f} px on held-out blocks"
-    people = [person for item in items for person in item.labels.well]
+    people = [person for item in labelled for person in item.labels.well]
     for origin, count in Counter(person.origin for person in people).items():
         yield f"- labels from {origin}: {count} people"
     for state, count in Counter(person.review for person in people).items():
@@ -54,11 +54,11 @@ def _images(parameters: Parameters) -> str:
     )
 
 
-def _limits(items: Sequence[Item]) -> Iterator[str]:
+def _limits(labelled: Sequence[LabelledPair]) -> Iterator[str]:
     yield "- Joints were labelled on the bright image; what cannot be seen in the dark one is labelled all the same."
-    if any(item.take.header.rig.emulator for item in items):
+    if any(item.take.header.rig.emulator for item in labelled):
         yield "- **Shot on an emulated rig: the pictures are simulated.**"
-    if any(item.take.header.sync_mode == "software" for item in items):
+    if any(item.take.header.sync_mode == "software" for item in labelled):
         yield "- Software triggers: on real cameras the shutters open 0.5 to 1 ms apart."
-    if any(item.take.header.settings_proof == "assumed" for item in items):
+    if any(item.take.header.settings_proof == "assumed" for item in labelled):
         yield "- The cameras did not report exposure and gain of each frame: they are assumed to be as set."

@@ -13,8 +13,8 @@ from exlcap.core.drawing import caption, draw_people
 from exlcap.core.light_levels import lighting_split
 from exlcap.core.rig import LIGHTS
 from exlcap.dataset.annotations import in_crop
-from exlcap.dataset.build import Item
 from exlcap.dataset.images import write_png
+from exlcap.dataset.labelled_pairs import LabelledPair
 from exlcap.dataset.manifest import Parameters
 
 ROWS = 5
@@ -22,25 +22,25 @@ TILE_WIDTH = 640
 AMPLIFIED_MEAN = 0.2
 
 
-def write_sheet(path: Path, items: Sequence[Item], parameters: Parameters) -> None:
+def write_built_sheet(path: Path, labelled: Sequence[LabelledPair], parameters: Parameters) -> None:
     """Write a PNG of a few pairs, from bright to dark."""
-    rows = [_row(item, parameters) for item in choose(items)]
+    rows = [_row(item, parameters) for item in choose(labelled)]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), constant_values=24) for row in rows]
     write_png(path, np.concatenate(padded))
 
 
-def choose(items: Sequence[Item]) -> list[Item]:
+def choose(labelled: Sequence[LabelledPair]) -> list[LabelledPair]:
     """At most ROWS pairs that span the well-lit gains of the data set."""
-    ordered = sorted(items, key=lambda item: (_well_gain_db(item), item.pair_id))
+    ordered = sorted(labelled, key=lambda item: (_well_gain_db(item), item.pair_id))
     return [ordered[i] for i in sorted(set(np.linspace(0, len(ordered) - 1, ROWS).round().astype(int)))]
 
 
-def _well_gain_db(item: Item) -> float:
+def _well_gain_db(item: LabelledPair) -> float:
     return item.pair.well.read_back.gain_db
 
 
-def _row(item: Item, parameters: Parameters) -> Rgb8:
+def _row(item: LabelledPair, parameters: Parameters) -> Rgb8:
     linear = {light: develop(item.take.raw(item.pair, light), item.development(light, parameters)) for light in LIGHTS}
     well, low = cropped(linear["well"], item.alignment), low_on_well(linear["low"], item.alignment)
     people = [p.keypoints for person in item.labels.well if (p := in_crop(person, item.alignment))]

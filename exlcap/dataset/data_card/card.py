@@ -35,28 +35,6 @@ def card(manifest: Manifest, about: str, how: Iterable[str], limits: Iterable[st
     return "\n\n".join(sections) + "\n"
 
 
-def adopted_card(manifest: Manifest) -> str:
-    """The card of a data set that was imported, or simulated from photographs."""
-    made = f"{manifest.origin} with exlcap {manifest.exlcap}"
-    if manifest.origin == "imported":
-        return card(
-            manifest,
-            f"{manifest.source}, {made}: people with 14 CrowdPose joints in the dark.",
-            ["- images copied as published; labels and splits as published, without people or images left out"],
-            [f"- Published labels have defects: `exlcap validate {manifest.name}` names them."],
-        )
-    return card(
-        manifest,
-        f"Low-light / well-lit pairs of people with 14 CrowdPose joints, {made} from photographs.",
-        [f"- from {manifest.source}, seed {manifest.parameters.seed}",
-         "- light of each photograph (sRGB undone) seen by both cameras of the rig: filter, geometry, photon and read "
-         "noise, gain, 12-bit Bayer; then developed, aligned and cropped as real frames are"],
-        ["- **Simulated: nothing here was photographed in the dark.** Noise follows a model of the sensor, and what "
-         "the photographs had (compression, their own noise, clipped lights) is in both images.",
-         "- Joints the labels of the photographs lack are not labelled."],
-    )  # fmt: skip
-
-
 def _of_pairs(manifest: Manifest) -> list[str]:
     return [
         "## Scenes, pairs, people, mean levels (of 255)",

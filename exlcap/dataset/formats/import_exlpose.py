@@ -15,7 +15,7 @@ from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError
 from exlcap.core.take import pair_id
 from exlcap.dataset.checks.image_files import Picture, read_picture
-from exlcap.dataset.finish import begin, finish_pairs
+from exlcap.dataset.finish import begin_adopted, finish_adopted_pairs
 from exlcap.dataset.formats.exlpose_files import SPLITS, PublishedImage, published_files, read_published, split_of
 from exlcap.dataset.formats.exlpose_names import ExlposeName, Key, parse_name
 from exlcap.dataset.manifest import Manifest, PairEntry
@@ -59,7 +59,7 @@ def import_exlpose(source: Path, folder: Path, licence: str = "") -> Manifest:
             )
     building = Manifest(name=folder.name, status="building", exlcap=__version__, origin="imported",
                         source="ExLPose (Lee et al., CVPR 2023)", splits=splits, licence=licence)  # fmt: skip
-    begin(folder, building)
+    begin_adopted(folder, building)
     with progress("import", len(pairs)) as step, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         entries = []
         try:
@@ -70,7 +70,7 @@ def import_exlpose(source: Path, folder: Path, licence: str = "") -> Manifest:
             pool.shutdown(cancel_futures=True)
             raise
     people = {pair.pair_id: {"well": pair.image.people, "low": pair.image.people} for pair in pairs}
-    return finish_pairs(folder, building, entries, people)  # type: ignore[arg-type]
+    return finish_adopted_pairs(folder, building, entries, people)  # type: ignore[arg-type]
 
 
 def _find_pairs(source: Path) -> Iterator[PublishedPair]:

@@ -17,7 +17,7 @@ from exlcap.core.console import progress
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import COCO_CATEGORY, coco_annotation
 from exlcap.dataset.checks.image_files import read_picture
-from exlcap.dataset.finish import begin, finish
+from exlcap.dataset.finish import begin_adopted, finish_adopted
 from exlcap.dataset.formats.exlpose_files import PublishedImage, published_files, read_published
 from exlcap.dataset.images import write_png
 from exlcap.dataset.manifest import Manifest, SingleEntry
@@ -47,7 +47,7 @@ def import_ocn(source: Path, folder: Path, licence: str = "") -> Manifest:
     building = Manifest(name=folder.name, status="building", exlcap=__version__, origin="imported",
                         source="ExLPose-OCN (Lee et al., CVPR 2023)", licence=licence,
                         splits={"train": (), "val": (), "test": tuple(_name(photo) for photo in photos)})  # fmt: skip
-    begin(folder, building)
+    begin_adopted(folder, building)
     with progress("import", len(photos)) as step, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         singles = []
         for single in pool.map(partial(_import_photo, folder), photos):
@@ -57,7 +57,7 @@ def import_ocn(source: Path, folder: Path, licence: str = "") -> Manifest:
     cameras = sorted({photo[0] for photo in photos})
     content = {f"test_{camera}": _coco_file([one for one in both if one[0][0] == camera]) for camera in cameras}
     whole = building.model_copy(update={"singles": tuple(singles)})
-    return finish(folder, whole, {**content, "test_LL-A": _coco_file(both)})
+    return finish_adopted(folder, whole, {**content, "test_LL-A": _coco_file(both)})
 
 
 def _name(photo: Photo) -> str:

@@ -16,7 +16,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import Person, read_coco
 from exlcap.core.rig import Light
 from exlcap.dataset.annotations import OUTSIDE
-from exlcap.dataset.finish import begin, finish_pairs
+from exlcap.dataset.finish import begin_adopted, finish_adopted_pairs
 from exlcap.dataset.manifest import Manifest, PairEntry, Parameters
 from exlcap.dataset.simulated.photo_pairs import Cameras, Made, Photo, base_gain_db, developments, make_pairs
 from exlcap.dataset.split import split_scenes
@@ -81,7 +81,7 @@ def simulate_photos(
         source=f"{source}, {cameras.light}",
         parameters=Parameters(seed=cameras.seed), splits=splits, licence=licence, developments=developments(cameras),
     )  # fmt: skip
-    begin(folder, building)
+    begin_adopted(folder, building)
     entries: list[PairEntry] = []
     people: dict[str, dict[Light, tuple[Person, ...]]] = {}
     left_out: Counter[str] = Counter()
@@ -103,7 +103,7 @@ def simulate_photos(
     used = {entry.scene for entry in entries}
     splits = {split: tuple(scene for scene in scenes if scene in used) for split, scenes in splits.items()}
     update = {"splits": splits, "left_out": {OUTSIDE: outside} if outside else {}}
-    return finish_pairs(folder, building.model_copy(update=update), entries, people)
+    return finish_adopted_pairs(folder, building.model_copy(update=update), entries, people)
 
 
 def _in_parallel(folder: Path, cameras: Cameras, photos: Sequence[Photo]) -> Iterator[list[Made] | str]:

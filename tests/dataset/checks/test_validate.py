@@ -267,6 +267,14 @@ HARM = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["README.md", "table1.json", "contact_sheet.png"])
+def test_a_data_set_without_its_card_is_not_sound(small, name):
+    (small / name).unlink()
+    (finding,) = find_all(read_subject(small))
+    assert (finding.check, finding.severity, finding.file) == ("card_missing", "error", name)
+    assert "run the same `exlcap build` again" in finding.text
+
+
 @pytest.mark.parametrize("check", HARM)
 def test_each_harm_to_a_data_set_is_named(small, check):
     HARM[check](small)
