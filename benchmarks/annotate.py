@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from exlcap.annotate.automatic import as_person
 from exlcap.annotate.networks.choose import Networks, choose_cards, load_networks
-from exlcap.annotate.networks.people import Found, people_in, people_in_boxes
+from exlcap.annotate.networks.people import PoseEstimate, people_in, people_in_boxes
 from exlcap.core.alignment import make_alignment
 from exlcap.core.develop import Rgb8
 from exlcap.core.joints import JOINTS, OKS_AREA_FACTOR, OKS_SIGMAS
@@ -55,12 +55,12 @@ def photos(name: str, folder: str, count: int | None = None) -> list[Photo]:
     return found
 
 
-def with_given_boxes(networks: Networks, images: Sequence[Photo]) -> list[Found]:
+def with_given_boxes(networks: Networks, images: Sequence[Photo]) -> list[PoseEstimate]:
     """The one labelled person of each picture."""
     return [people_in_boxes(networks, picture, [(image.people[0].box, 1.0)])[0] for image, picture in images]
 
 
-def pck(found: Sequence[Found], images: Sequence[Photo]) -> dict[str, float]:
+def pck(found: Sequence[PoseEstimate], images: Sequence[Photo]) -> dict[str, float]:
     """Share of the labelled joints within 0.1 of the box's longer side: all, the 12 of the limbs, head and neck."""
     hits, labelled = [], []
     for person, (image, _) in zip(found, images, strict=True):
@@ -73,7 +73,7 @@ def pck(found: Sequence[Found], images: Sequence[Photo]) -> dict[str, float]:
     return {name: round(float(right[:, part].sum() / there[:, part].sum()), 4) for name, part in parts.items()}
 
 
-def right_by_flag(found: Sequence[Found], images: Sequence[Photo]) -> dict[str, dict[str, float]]:
+def right_by_flag(found: Sequence[PoseEstimate], images: Sequence[Photo]) -> dict[str, dict[str, float]]:
     """How many joints get each flag, and how often those are right."""
     flags, right = [], []
     for person, (image, picture) in zip(found, images, strict=True):
@@ -92,7 +92,7 @@ def right_by_flag(found: Sequence[Found], images: Sequence[Photo]) -> dict[str, 
     }
 
 
-def flags_of(person: Found, picture: Rgb8) -> npt.NDArray[np.float64] | None:
+def flags_of(person: PoseEstimate, picture: Rgb8) -> npt.NDArray[np.float64] | None:
     """Flags (14,) that a person found gets as a label; None for one who is left out."""
     size = (picture.shape[1], picture.shape[0])
     label = as_person(person, make_alignment(np.eye(3), False, size, size, "none", "none"), "benchmark")

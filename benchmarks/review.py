@@ -30,7 +30,7 @@ import numpy as np
 
 from exlcap.annotate.carry import carry
 from exlcap.annotate.review import mongo
-from exlcap.annotate.review.previews import SLICES, Item, collect, write_previews
+from exlcap.annotate.review.previews import SLICES, ReviewPair, pairs_to_review, write_previews
 from exlcap.annotate.review.schema import NAME
 from exlcap.core.alignment import Alignment, write_alignment
 from exlcap.core.joints import JOINTS
@@ -126,7 +126,7 @@ def fill(workspace: Workspace, count: int) -> None:
         }
         write_labels(workspace.labels(head.scene, 1), TakeLabels(head.scene, 1, "align-001", labels))
     media = workspace.root / "review" / "media"
-    for item in collect(workspace, None):
+    for item in pairs_to_review(workspace, None):
         for part in SLICES:
             path = item.picture(media, part)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def picture_seconds(workspace: Workspace, folder: Path) -> float:
         writer.pair(Pair(k=step.k, index=pulse.index, **frames))
     take = read_take(folder / "take-001")
     alignment: Alignment = true_alignment(rig)
-    items = [Item(take, pair, PairLabels(), alignment) for pair in take.pairs]
+    items = [ReviewPair(take, pair, PairLabels(), alignment) for pair in take.pairs]
     began = time.perf_counter()
     write_previews(folder / "media", items)
     return (time.perf_counter() - began) / len(items)

@@ -73,10 +73,10 @@ def resample(picture: Grey, points_of: Matrix, size: tuple[int, int]) -> Grey:
     w = points_of[2, 0] * x + points_of[2, 1] * y + points_of[2, 2]
     places = [(points_of[row, 0] * x + points_of[row, 1] * y + points_of[row, 2]) / w for row in (1, 0)]
     spline = ndimage.spline_filter(picture, order=3, output=np.float32, mode="mirror")
-    found: Grey = ndimage.map_coordinates(
+    resampled: Grey = ndimage.map_coordinates(
         spline, places, output=np.float32, order=3, prefilter=False, mode="constant", cval=np.nan
     )
-    return found
+    return resampled
 
 
 def gradient(picture: Grey) -> tuple[Grey, Grey]:
@@ -168,13 +168,13 @@ def unit(size: tuple[int, int]) -> Matrix:
 
 def fit_blocks(blocks: Blocks, size: tuple[int, int], use: npt.NDArray[np.bool_] | None = None) -> Fit | None:
     """Homography that best explains the blocks' shifts, or None when they do not determine one. use: (N,)."""
-    found = solve_robustly(blocks, jacobian(blocks.centres, size), use)
-    if found is None:
+    solved = solve_robustly(blocks, jacobian(blocks.centres, size), use)
+    if solved is None:
         return None
-    change = np.eye(3) + np.append(found[0], 0).reshape(3, 3)
+    change = np.eye(3) + np.append(solved[0], 0).reshape(3, 3)
     to_unit = unit(size)
     correction: Matrix = np.linalg.inv(to_unit) @ change @ to_unit
-    return Fit(correction, *found[1:])
+    return Fit(correction, *solved[1:])
 
 
 def solve_robustly(

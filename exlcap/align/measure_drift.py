@@ -12,6 +12,7 @@ from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
 from exlcap.core.alignment import Alignment, read_alignment
 from exlcap.core.drift import Drift, read_drift, write_drift
+from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import read_labels
 from exlcap.core.take import Take, read_take
 from exlcap.core.workspace import Workspace, numbered
@@ -31,13 +32,30 @@ def drift_of(workspace: Workspace, take: Take) -> Drift | None:
     labels = workspace.labels(take.header.scene, take.header.number)
     if labels.exists():
         name = read_labels(labels).alignment
-    elif found := numbered(workspace.alignments, "align", ".json"):
-        name = found[-1][1].stem
+    elif alignments := numbered(workspace.alignments, "align", ".json"):
+        name = alignments[-1][1].stem
     else:
         return noted
     if noted is not None and noted.alignment == name:
         return noted
     return measure_drift(take, name, read_alignment(workspace.alignments / f"{name}.json"))
+
+
+def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment: Alignment) -> dict[str, Drift]:
+    """How far each take, of one scene or of all, lies from an alignment, whose name is `name`; noted in its folder.
+
+    By name of the take. Raises ExlcapError when there are no takes.
+    """
+    folders = list(workspace.takes(scene))
+    if not folders:
+        raise ExlcapError(f"no takes in {workspace.scene(scene) if scene else workspace.root / 'scenes'}",
+                          "shoot one with `exlcap shoot --scene NAME`")  # fmt: skip
+    drifts = {}
+    for folder in folders:
+        take = read_take(folder)
+        drifts[take.name] = measure_drift(take, name, alignment)
+        write_drift(folder, drifts[take.name])
+    return drifts
 
 
 def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:

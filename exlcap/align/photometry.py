@@ -74,15 +74,17 @@ def photometry(
     )
 
 
-def remarks(found: Photometry, nominal: float) -> list[str]:
+def remarks(measured: Photometry, nominal: float) -> list[str]:
     """What of a photometry looks wrong, for the person at the terminal. nominal: the ND filter's transmittance."""
-    said = []
-    mean = float(np.mean(found.transmittance))
+    lines = []
+    mean = float(np.mean(measured.transmittance))
     if abs(mean / nominal - 1) > 0.2:
-        said.append(f"the dark path passes {100 * mean:.3g} %, rig.toml says {100 * nominal:.3g} %")
-    if abs(found.offset_dn) > 2:
-        said.append(f"the dark camera is {found.offset_dn:+.1f} DN off its black level: stray light, or black_level_dn")
-    return said
+        lines.append(f"the dark path passes {100 * mean:.3g} %, rig.toml says {100 * nominal:.3g} %")
+    if abs(measured.offset_dn) > 2:
+        lines.append(
+            f"the dark camera is {measured.offset_dn:+.1f} DN off its black level: stray light, or black_level_dn"
+        )
+    return lines
 
 
 def _line(x: Array, y: Array) -> tuple[float, float, float]:

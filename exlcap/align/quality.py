@@ -52,7 +52,7 @@ class BlockShifts:
         return lengths
 
 
-def measure(well: Grey, low: Grey, found: Registration, limits: AlignmentLimits) -> tuple[Residual, BlockShifts]:
+def measure(well: Grey, low: Grey, registration: Registration, limits: AlignmentLimits) -> tuple[Residual, BlockShifts]:
     """Residuals of a registration and the map of cell shifts they come from.
 
     Cross-validation: the blocks are dealt to folds by cells, and each cell is judged by the fit that left its fold out,
@@ -60,15 +60,15 @@ def measure(well: Grey, low: Grey, found: Registration, limits: AlignmentLimits)
     Efron and Stein, Annals of Statistics 1981). Raises Refused, naming the test that failed.
     """
     size = (well.shape[1], well.shape[0])
-    seen = flip(low, found.mirror)
-    check_geometry(found.homography, found.ecc, limits, size)
-    other = rival(well, seen, found.homography)
+    seen = flip(low, registration.mirror)
+    check_geometry(registration.homography, registration.ecc, limits, size)
+    other = rival(well, seen, registration.homography)
     if other > limits.rival:
         shares = f"another place matches {100 * other:.0f} % as well, the limit is {100 * limits.rival:.0f} %"
         raise Refused(f"alignment refused: {shares}", "the scene repeats itself, as tiles do: " + SHOOT_AGAIN)
-    blocks = blocks_at(well, seen, found.homography)
+    blocks = blocks_at(well, seen, registration.homography)
     fit = fit_blocks(blocks, size)
-    back = fit_blocks(blocks_back(well, seen, found.homography), size)
+    back = fit_blocks(blocks_back(well, seen, registration.homography), size)
     cells = cells_of(blocks, CELLS_ACROSS)
     board = cells.sum(1) % 2 == 0
     halves = [fit_blocks(blocks, size, use) for use in (board, ~board)]
@@ -81,8 +81,8 @@ def measure(well: Grey, low: Grey, found: Registration, limits: AlignmentLimits)
         held_out_p95_px=float(np.percentile(shifts.lengths, 95)),
         halves_px=_apart(halves[0].correction, halves[1].correction, corners),
         blocks=len(shifts.lengths),
-        ecc=found.ecc,
-        features=found.features,
+        ecc=registration.ecc,
+        features=registration.features,
         corner_sd_px=(float(sd[0]), float(sd[1]), float(sd[2]), float(sd[3])),
         back_px=_apart(fit.correction, back.correction, corners),
         structure_px=structure(blocks, size),
@@ -140,10 +140,10 @@ def structure(blocks: Blocks, size: tuple[int, int]) -> float:
     powers = np.stack([x**i * y**j for i in range(4) for j in range(4 - i)], -1) * half
     bent = np.zeros((len(x), 2, 2 * powers.shape[1]))
     bent[:, 0, : powers.shape[1]], bent[:, 1, powers.shape[1] :] = powers, powers
-    found = solve_robustly(blocks, bent)
-    if found is None:
+    solved = solve_robustly(blocks, bent)
+    if solved is None:
         return 0.0
-    curved, weights, scatter = found
+    curved, weights, scatter = solved
     normal, right = normal_equations(blocks, moves, weights)
     flat = np.linalg.solve(normal, right)
     gain = float(normal_equations(blocks, bent, weights)[1] @ curved - right @ flat)

@@ -10,7 +10,7 @@ import numpy as np
 from exlcap.annotate.hand_labels import SAME_PERSON_IOU, iou
 from exlcap.annotate.networks.choose import Networks
 from exlcap.annotate.networks.oks import oks
-from exlcap.annotate.networks.people import Found, people_in
+from exlcap.annotate.networks.people import PoseEstimate, people_in
 from exlcap.annotate.networks.thresholds import (
     JOINT_SCORE,
     MIN_JOINTS,
@@ -45,8 +45,8 @@ def label_automatically(
             if labelled_by(before, networks.origin):
                 frames[name] = before
             else:
-                found = people_in(networks, bright_picture(take, pair, alignment))
-                people = [as_person(person, alignment, networks.origin) for person in found]
+                estimates = people_in(networks, bright_picture(take, pair, alignment))
+                people = [as_person(person, alignment, networks.origin) for person in estimates]
                 frames[name] = merged(before, [person for person in people if person is not None])
             step(f"{name}: {len(frames[name])} people")
         yield dict(zip(frames, with_ids(list(frames.values())), strict=True))
@@ -70,21 +70,21 @@ def bright_picture(take: Take, pair: Pair, alignment: Alignment) -> Rgb8:
     return to_srgb(develop(take.raw(pair, "well"), development_of(take.header.rig, "well", alignment)))
 
 
-def as_person(found: Found, alignment: Alignment, origin: str) -> Person | None:
-    """A person found as a label; None for one of whom too little lies in the common area of both frames.
+def as_person(estimate: PoseEstimate, alignment: Alignment, origin: str) -> Person | None:
+    """An estimate as a label; None for one of whom too little lies in the common area of both frames.
 
     Joints below JOINT_SCORE get flag 0, those below SURE_SCORE or SURE_LIKENESS flag 1, the others flag 2.
     """
-    score = found.joints[:, 2]
-    flags = np.where((score < SURE_SCORE) | (found.alike < SURE_LIKENESS), 1, 2)
-    keypoints = np.column_stack([found.joints[:, :2], flags])
+    score = estimate.joints[:, 2]
+    flags = np.where((score < SURE_SCORE) | (estimate.alike < SURE_LIKENESS), 1, 2)
+    keypoints = np.column_stack([estimate.joints[:, :2], flags])
     keypoints[score < JOINT_SCORE] = 0
     keypoints = inside(keypoints, *alignment.well_size)
     x, y, width, height = alignment.crop
     shared = inside(keypoints - (x, y, 0), width, height)[:, 2] > 0
     if (shared & (keypoints[:, 2] > 0)).sum() < MIN_JOINTS:
         return None
-    return Person(NEW, keypoints, found.box, origin, scores=score, spread_px=found.spread_px)
+    return Person(NEW, keypoints, estimate.box, origin, scores=score, spread_px=estimate.spread_px)
 
 
 def by_hand(people: Sequence[Person]) -> list[Person]:

@@ -21,14 +21,14 @@ def read_hand_labels(files: Iterable[Path]) -> dict[str, LabelledImage]:
 
     Raises ExlcapError when two files label the same pair.
     """
-    found: dict[str, LabelledImage] = {}
+    images: dict[str, LabelledImage] = {}
     for file in files:
         for image in read_coco(file):
             name = PurePosixPath(image.file_name.replace("\\", "/")).stem
-            if name in found:
+            if name in images:
                 raise ExlcapError(f"{file}: {image.file_name} is labelled twice", "give each image in one file only")
-            found[name] = image
-    return found
+            images[name] = image
+    return images
 
 
 def on_bright_frame(image: LabelledImage, alignment: Alignment) -> tuple[Person, ...]:

@@ -30,13 +30,13 @@ def annotation_files(
 ) -> dict[str, dict[str, Any]]:
     """Content of every annotation file by name ("train", "val", "test_LL-N", ...). people: by pair id."""
     entries = list(entries)
-    members = {split: set(splits[split]) for split in ("train", "val", "test")}
-    scenes = {split: [e for e in entries if e.scene in mine] for split, mine in members.items()}
+    scenes_of = {split: set(splits[split]) for split in ("train", "val", "test")}
+    entries_of = {split: [e for e in entries if e.scene in members] for split, members in scenes_of.items()}
     chosen: dict[str, tuple[list[PairEntry], tuple[Light, ...]]] = {
-        name: (scenes[name], LIGHTS) for name in ("train", "val")
+        name: (entries_of[name], LIGHTS) for name in ("train", "val")
     }
     for name in TEST_SPLITS:
-        pairs = [e for e in scenes["test"] if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
+        pairs = [e for e in entries_of["test"] if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
         chosen[f"test_{name}"] = (pairs, ("well",) if name == "WL" else ("low",))
     return {name: coco_file(pairs, lights, people) for name, (pairs, lights) in chosen.items()}
 
@@ -47,9 +47,9 @@ def coco_file(entries: Iterable[PairEntry], lights: tuple[Light, ...], people: P
     annotations: list[dict[str, Any]] = []
     for entry in entries:
         for light in lights:
-            mine = people[entry.pair_id][light]
-            images.append(_image(entry, light, len(images) + 1, mine))
-            for person in mine:
+            in_image = people[entry.pair_id][light]
+            images.append(_image(entry, light, len(images) + 1, in_image))
+            for person in in_image:
                 annotations.append(coco_annotation(person, len(annotations) + 1, len(images), entry.pair_id))
     return {"images": images, "annotations": annotations, "categories": [COCO_CATEGORY]}
 

@@ -67,7 +67,10 @@ def _developments(labelled: Sequence[LabelledPair], parameters: Parameters) -> t
     for item in {item.take.name: item for item in labelled}.values():
         for light in LIGHTS:
             takes.setdefault((light, item.development(light, parameters)), []).append(item.take.name)
-    return tuple(Developed(light=light, takes=tuple(names), **asdict(how)) for (light, how), names in takes.items())
+    return tuple(
+        Developed(light=light, takes=tuple(names), **asdict(development))
+        for (light, development), names in takes.items()
+    )
 
 
 def _people_left_out(labelled: Sequence[LabelledPair]) -> dict[str, int]:

@@ -42,8 +42,8 @@ def build_pair(folder: Path, parameters: Parameters, item: LabelledPair) -> Pair
     take, pair = item.take, item.pair
     images = {}
     for light in LIGHTS:
-        how = item.development(light, parameters)
-        linear = linear_image(take.raw(pair, light), light, how, item.alignment, parameters.warp)
+        development = item.development(light, parameters)
+        linear = linear_image(take.raw(pair, light), light, development, item.alignment, parameters.warp)
         images[light] = write_png(folder / "images" / light / f"{item.pair_id}.png", encoded(linear, parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)
     return PairEntry(

@@ -27,13 +27,13 @@ class Image:
     mean_level: float
 
 
-def linear_image(raw: Raw, light: Light, how: Development, alignment: Alignment, warp: Warp) -> Linear:
+def linear_image(raw: Raw, light: Light, development: Development, alignment: Alignment, warp: Warp) -> Linear:
     """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), not clipped.
 
     The bright frame is cropped to the common area. The dark one is laid onto it (warp "low"), or kept whole with every
     pixel as it was (warp "none"), only turned back where the camera sees it mirrored: left must stay left.
     """
-    linear = develop(raw, how)
+    linear = develop(raw, development)
     if light == "well":
         return cropped(linear, alignment)
     if warp == "low":

@@ -49,13 +49,13 @@ def stats_of(files: Sequence[KeypointFile], manifest: Manifest | None) -> Stats:
     images: dict[str, Image] = {}
     people: list[Listed] = []
     for file in files:
-        mine = _by_image(file)
+        by_image = _by_image(file)
         for image in file.images:
             key = str(image.get("pair_id") or image["file_name"])
             if key not in images:
-                found = mine.get(image["id"], [])
-                people += found
-                images[key] = _image(image, len(found), levels.get(key, (None, None)))
+                people_of_image = by_image.get(image["id"], [])
+                people += people_of_image
+                images[key] = _image(image, len(people_of_image), levels.get(key, (None, None)))
     flags = np.array([one.keypoints[:, 2] for one in people]).reshape(-1, len(JOINTS))
     unlabelled, hidden, visible = ((flags == flag).sum(0).tolist() for flag in (0, 1, 2))
     return Stats(
@@ -68,10 +68,10 @@ def stats_of(files: Sequence[KeypointFile], manifest: Manifest | None) -> Stats:
 
 
 def _by_image(file: KeypointFile) -> dict[Any, list[Listed]]:
-    found: dict[Any, list[Listed]] = {}
+    by_image: dict[Any, list[Listed]] = {}
     for one in file.people:
-        found.setdefault(one.image["id"], []).append(one)
-    return found
+        by_image.setdefault(one.image["id"], []).append(one)
+    return by_image
 
 
 def _image(image: Json, people: int, levels: tuple[float | None, float | None]) -> Image:

@@ -31,8 +31,8 @@ def table1(manifest: Manifest) -> list[Row]:
             rows.append(_row(split, pairs, manifest.counts[split][1] // 2, ("well", "low")))
             continue
         for name in TEST_SPLITS:
-            mine = [e for e in pairs if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
-            rows.append(_row(name, mine, manifest.counts[f"test_{name}"][1], ("well",) if name == "WL" else ("low",)))
+            chosen = [e for e in pairs if name in ("WL", "LL-A") or lighting_split(e.well_gain_db) == name]
+            rows.append(_row(name, chosen, manifest.counts[f"test_{name}"][1], ("well",) if name == "WL" else ("low",)))
     return rows
 
 

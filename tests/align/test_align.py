@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from exlcap.align.align_take import align_take
 from exlcap.align.blocks import fit_blocks, resample
-from exlcap.align.commands import align_take
 from exlcap.align.luminance import average_raw, local_contrast, luminance
 from exlcap.align.quality import check_geometry, check_residual, measure, placement
 from exlcap.align.register import Registration, blocks_at, blocks_back, flip, register, scaling, shrunk

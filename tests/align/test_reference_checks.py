@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from exlcap.align.align_take import align_take
 from exlcap.align.checks import check_not_black, check_not_saturated, check_static, check_texture, share_moved
-from exlcap.align.commands import align_take
 from exlcap.align.photometry import check_not_swapped
 from exlcap.align.quality import measure
 from exlcap.align.register import Registration, register

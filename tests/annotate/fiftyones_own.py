@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from exlcap.annotate.review.mongo import database, fiftyone_on, stored
-from exlcap.annotate.review.previews import SLICES, collect
+from exlcap.annotate.review.previews import SLICES, pairs_to_review
 from exlcap.annotate.review.samples import update_samples
 from exlcap.annotate.review.schema import NAME, prepare_dataset
 from exlcap.core.workspace import Workspace
@@ -27,7 +27,7 @@ def main(workspace):
     with database(folder, share=False) as uri:
         prepare_dataset(folder, uri)
         dataset_id, samples = stored(uri, NAME)
-        update_samples(samples, dataset_id, collect(workspace, None), folder / "media")
+        update_samples(samples, dataset_id, pairs_to_review(workspace, None), folder / "media")
         fo = fiftyone_on(folder, uri)
         ours = fo.load_dataset(NAME)
         theirs = ours.clone("theirs")

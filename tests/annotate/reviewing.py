@@ -15,8 +15,8 @@ import numpy as np
 import pymongo
 
 from exlcap.annotate.carry import carry
-from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand_labels import read_hand_labels
+from exlcap.annotate.label import label_take
 from exlcap.annotate.review import mongo
 from exlcap.core.alignment import write_alignment
 from exlcap.core.labels import read_labels, write_labels

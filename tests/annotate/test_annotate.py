@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.align.commands import align_take
+from exlcap.align.align_take import align_take
 from exlcap.annotate.carry import CARRIED, carry
 from exlcap.annotate.hand_labels import iou, merge, on_bright_frame, read_hand_labels
 from exlcap.core.alignment import make_alignment, write_alignment

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from exlcap.annotate.carry import carry
-from exlcap.annotate.review.previews import SLICES, collect, pictures, write_previews
+from exlcap.annotate.review.previews import SLICES, pairs_to_review, pictures, write_previews
 from exlcap.annotate.review.proxy import DRAWN, Line, standing_proxy, to_proxy
 from exlcap.annotate.review.pull import Pulled, Reviewed, pull_into_labels, pull_pair
 from exlcap.annotate.review.samples import Imported, lowest_score, shown, widest_spread_px
@@ -15,8 +15,8 @@ from exlcap.core.files import write_json
 from exlcap.core.joints import JOINTS
 from exlcap.core.labels import Person, decision, read_labels
 from exlcap.core.rig import LIGHTS
-from exlcap.dataset import build
 from exlcap.dataset.images import encoded, linear_image
+from exlcap.dataset.labelled_pairs import collect_labelled_pairs
 from exlcap.dataset.manifest import Parameters
 from exlcap.simulate.optics import true_alignment
 from tests.annotate.reviewing import labelled_workspace, labels_of
@@ -246,8 +246,8 @@ def test_pictures_show_what_the_data_set_will_hold(tmp_path):
         transmittance=(0.01,) * 3, transmittance_sd=(0.0,) * 3, offset_dn=0.0, well_white_balance=(1.8, 1.0, 1.4),
         low_white_balance=(1.7, 1.0, 1.5))})  # fmt: skip
     write_json(path, balanced.model_dump(mode="json"))
-    shown = pictures(collect(workspace, None)[0])
-    (item,) = build.collect(workspace, 1)
+    shown = pictures(pairs_to_review(workspace, None)[0])
+    (item,) = collect_labelled_pairs(workspace, 1)
     for light in LIGHTS:
         how = item.development(light, Parameters())
         built = encoded(linear_image(item.take.raw(item.pair, light), light, how, item.alignment, "low"), 8)
@@ -259,7 +259,7 @@ def test_pictures_show_what_the_data_set_will_hold(tmp_path):
 def test_pictures_have_the_size_of_the_common_area_and_are_made_once(tmp_path):
     workspace = labelled_workspace(tmp_path / "lab", divisors=(1,))
     media = tmp_path / "media"
-    items = collect(workspace, None)
+    items = pairs_to_review(workspace, None)
     crop = items[0].alignment.crop
     made = pictures(items[0])
     assert {picture.shape for picture in made.values()} == {(crop.height, crop.width, 3)}

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from exlcap.annotate.commands import label_take
 from exlcap.annotate.hand_labels import read_hand_labels
+from exlcap.annotate.label import label_take
 from exlcap.core.alignment import write_alignment
 from exlcap.core.labels import write_labels
 from exlcap.simulate.optics import true_alignment

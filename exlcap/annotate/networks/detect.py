@@ -29,20 +29,20 @@ def find_boxes(network: Network, picture: Rgb8) -> list[tuple[Box, float]]:
     outputs = run(network, placed(picture, matrix, card.input)[None], wanted)
     rows = _rows(network, outputs, card.detector)
     rows = suppressed_boxes(rows[rows[:, 4] >= BOX_SCORE], card.detector.nms_iou)
-    return [found for row in rows if (found := _box_in(row, matrix, size)) is not None]
+    return [box for row in rows if (box := _box_in(row, matrix, size)) is not None]
 
 
-def _rows(network: Network, outputs: list[Array], how: Detector) -> Array:
+def _rows(network: Network, outputs: list[Array], detector: Detector) -> Array:
     """Rows of x0, y0, x1, y1, score in the input, of people only."""
     rows = outputs[0].reshape(-1, outputs[0].shape[-1])
-    if how.decoding == "yolox":
-        return from_yolox(rows, (network.card.input.width, network.card.input.height), how.person)
+    if detector.decoding == "yolox":
+        return from_yolox(rows, (network.card.input.width, network.card.input.height), detector.person)
     if rows.shape[1] < 5:
         raise ExlcapError(
             f"{network.card.name}: its boxes have {rows.shape[1]} columns, not x0, y0, x1, y1, score",
             "mend detector.boxes in the card",
         )
-    return rows if len(outputs) == 1 else rows[outputs[1].reshape(-1) == how.person]
+    return rows if len(outputs) == 1 else rows[outputs[1].reshape(-1) == detector.person]
 
 
 def from_yolox(rows: Array, size: tuple[int, int], person: int) -> Array:

@@ -36,8 +36,8 @@ class Network:
     @property
     def origin(self) -> str:
         """What labels say of it: name, version, SHA-256 of the weights, and a short one of what the card says."""
-        told = self.card.model_dump_json(exclude={"about", "weights", "detector_card", "second_card"})
-        return f"{self.card.name} {self.card.version} sha256:{self.sha256} card:{sha256_bytes(told.encode())[:8]}"
+        facts = self.card.model_dump_json(exclude={"about", "weights", "detector_card", "second_card"})
+        return f"{self.card.name} {self.card.version} sha256:{self.sha256} card:{sha256_bytes(facts.encode())[:8]}"
 
     @property
     def device(self) -> str:
@@ -102,9 +102,9 @@ def _weights(card: Card, given: Path | None, way_out: str) -> tuple[bytes, Path]
     data = path.read_bytes()
     # an ONNX file taken out of the zip by hand has another sum than the zip that the card means
     if weights.sha256 and (weights.member is None or path.suffix == ".zip"):
-        found = sha256_bytes(data)
-        if found != weights.sha256:
-            raise ExlcapError(f"{path} has SHA-256 {found}, the card of {card.name} says {weights.sha256}", way_out)
+        digest = sha256_bytes(data)
+        if digest != weights.sha256:
+            raise ExlcapError(f"{path} has SHA-256 {digest}, the card of {card.name} says {weights.sha256}", way_out)
     if path.suffix == ".zip":
         return read_member(path, weights.member or "end2end.onnx"), path
     return data, path
@@ -135,26 +135,26 @@ def run(network: Network, pictures: Rgb8, outputs: Sequence[Output]) -> list[Arr
         )
     names = [_name(network, output) for output in outputs]
     entry = network.session.get_inputs()[0].name
-    found: list[list[Any]] = [[] for _ in names]
+    batches: list[list[Any]] = [[] for _ in names]
     for start in range(0, len(pictures), network.batch):
         part = pictures[start : start + network.batch]
         # a network of a fixed batch gets its last one filled up
         filled = part if network.batch == MAX_BATCH else np.resize(part, (network.batch, *part.shape[1:]))
         for kept, value in zip(
-            found, network.session.run(names, {entry: input_tensor(network.card.input, filled)}), strict=True
+            batches, network.session.run(names, {entry: input_tensor(network.card.input, filled)}), strict=True
         ):
             kept.append(np.asarray(value)[: len(part)])
-    return [np.concatenate(parts).astype(np.float64) for parts in found]
+    return [np.concatenate(parts).astype(np.float64) for parts in batches]
 
 
-def input_tensor(how: Input, pictures: Rgb8) -> npt.NDArray[Any]:
+def input_tensor(form: Input, pictures: Rgb8) -> npt.NDArray[Any]:
     """Pictures, uint8 (N, height, width, 3) RGB, in the colours, scale, layout and type that a network wants."""
-    values: npt.NDArray[Any] = pictures[..., ::-1] if how.colour == "BGR" else pictures
-    if any(how.mean) or how.std != (1.0, 1.0, 1.0):
-        values = (values - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-    if how.layout == "NCHW":
+    values: npt.NDArray[Any] = pictures[..., ::-1] if form.colour == "BGR" else pictures
+    if any(form.mean) or form.std != (1.0, 1.0, 1.0):
+        values = (values - np.array(form.mean, np.float32)) / np.array(form.std, np.float32)
+    if form.layout == "NCHW":
         values = values.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(values, how.dtype)
+    return np.ascontiguousarray(values, form.dtype)
 
 
 def _name(network: Network, output: Output) -> str:

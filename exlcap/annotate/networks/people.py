@@ -26,9 +26,10 @@ from exlcap.core.labels import Box
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """A person found. joints: float64 (14, 3) of x, y in pixels of the picture, and score 0..1; 0, 0, 0 where unknown.
+class PoseEstimate:
+    """A person that networks found.
 
+    joints: float64 (14, 3) of x, y in pixels of the picture and score 0..1; 0, 0, 0 where unknown.
     spread_px: (14,), root mean square distance of the opinions from the place. alike: (14,), how well they agree, 0..1.
     """
 
@@ -45,17 +46,17 @@ class Found:
         return self.box_score * float(self.joints[known, 2].mean()) if known.any() else 0.0
 
 
-def people_in(networks: Networks, picture: Rgb8) -> list[Found]:
+def people_in(networks: Networks, picture: Rgb8) -> list[PoseEstimate]:
     """Everybody in a picture, uint8 (H, W, 3) sRGB, the surest first; one who was found twice only once."""
     if networks.detector is not None:
-        found = people_in_boxes(networks, picture, find_boxes(networks.detector, picture))
+        people = people_in_boxes(networks, picture, find_boxes(networks.detector, picture))
     else:
-        found = _people_at_once(networks, picture)
-    found = [person for person in found if (person.joints[:, 2] >= JOINT_SCORE).sum() >= MIN_JOINTS]
-    return suppressed(found, lambda person: person.score, lambda a, b: oks(a.joints, b.joints, a.box), SAME_PERSON_OKS)
+        people = _people_at_once(networks, picture)
+    people = [person for person in people if (person.joints[:, 2] >= JOINT_SCORE).sum() >= MIN_JOINTS]
+    return suppressed(people, lambda person: person.score, lambda a, b: oks(a.joints, b.joints, a.box), SAME_PERSON_OKS)
 
 
-def people_in_boxes(networks: Networks, picture: Rgb8, boxes: Sequence[tuple[Box, float]]) -> list[Found]:
+def people_in_boxes(networks: Networks, picture: Rgb8, boxes: Sequence[tuple[Box, float]]) -> list[PoseEstimate]:
     """The person of each box with its score, in the order given."""
     first = _opinions(networks.pose, picture, boxes, networks.flip)
     if networks.second is None:
@@ -97,22 +98,22 @@ def _unmirrored(joints: Array, width: int) -> Array:
     return swapped
 
 
-def as_ours(found: Array, joints: Joints) -> Array:
+def as_ours(joints_seen: Array, joints: Joints) -> Array:
     """A network's joints (N, joints, 3) as our 14, float64 (N, 14, 3); those it lacks have score 0."""
-    ours = np.zeros((len(found), N_JOINTS, 3))
+    ours = np.zeros((len(joints_seen), N_JOINTS, 3))
     for place, name in enumerate(JOINTS):
         if name in joints.names:
-            ours[:, place] = found[:, joints.names.index(name)]
+            ours[:, place] = joints_seen[:, joints.names.index(name)]
         elif name in joints.derived:
             rule = joints.derived[name]
-            parts = found[:, [joints.names.index(part) for part in rule.weights]]
+            parts = joints_seen[:, [joints.names.index(part) for part in rule.weights]]
             ours[:, place, :2] = np.einsum("npc,p->nc", parts[..., :2], list(rule.weights.values()))
             ours[:, place, 2] = rule.score * parts[..., 2].min(1)
     ours[..., 2] = np.clip(ours[..., 2] / joints.full_score, 0, 1)
     return ours
 
 
-def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None) -> Found:
+def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None) -> PoseEstimate:
     """One person from the opinions of a network, (views, 14, 3); judges, alike, have no say in where the joints are."""
     joints = views[0].copy()
     for view in views[1:]:
@@ -127,10 +128,10 @@ def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None
     alike = (weights * [likeness(joints, opinion, box) for opinion in opinions]).sum(0)
     joints[:, 2] *= (1 + alike) / 2  # nobody is sure of a place that others see elsewhere
     joints[joints[:, 2] <= 0] = 0
-    return Found(box, box_score, joints, spread_px, alike)
+    return PoseEstimate(box, box_score, joints, spread_px, alike)
 
 
-def _people_at_once(networks: Networks, picture: Rgb8) -> list[Found]:
+def _people_at_once(networks: Networks, picture: Rgb8) -> list[PoseEstimate]:
     """People of a one-stage network; each is joined by the likest one of the mirrored picture."""
     seen = _seen_at_once(networks.pose, picture)
     mirrored = []

@@ -50,11 +50,11 @@ def database(folder: Path, share: bool) -> Iterator[str]:
     share: use the one that another command of this workspace runs, and leave it running, instead of refusing.
     Raises ExlcapError when another command runs one and `share` is not set, or when it does not start.
     """
-    found = running(folder)
-    if found is not None:
+    served = running(folder)
+    if served is not None:
         if not share:
             raise ExlcapError("a review of this workspace is running", "use it, or stop it with Ctrl-C there")
-        yield found
+        yield served
         return
     port = free_port()
     # not in the workspace: its disk may not know whose a file is (exFAT), and mongod refuses a key others could read
@@ -130,10 +130,10 @@ def stored(uri: str, dataset: str) -> tuple[Any, Any]:
     import pymongo
 
     held = pymongo.MongoClient[Any](uri)[DATABASE]
-    found = held.datasets.find_one({"name": dataset})
-    if found is None:
+    entry = held.datasets.find_one({"name": dataset})
+    if entry is None:
         raise ExlcapError(*NOTHING)
-    return found["_id"], held[found["sample_collection_name"]]
+    return entry["_id"], held[entry["sample_collection_name"]]
 
 
 def has_format(uri: str, dataset: str, number: int) -> bool:

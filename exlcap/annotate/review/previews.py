@@ -29,7 +29,7 @@ QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Item:
+class ReviewPair:
     """A labelled pair, its take, and the alignment that carried its labels."""
 
     take: Take
@@ -48,17 +48,17 @@ class Item:
 
     def picture(self, folder: Path, part: str) -> Path:
         """Where the picture of a slice lies: its name tells what it was made from, so an old one is never taken."""
-        how = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, LIGHTS),
+        made_from = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, LIGHTS),
                self.alignment.homography, self.alignment.mirror, self.alignment.crop)  # fmt: skip
-        return folder / part / f"{self.pair_id}.{sha256_bytes(repr(how).encode())[:8]}.jpg"
+        return folder / part / f"{self.pair_id}.{sha256_bytes(repr(made_from).encode())[:8]}.jpg"
 
 
-def collect(workspace: Workspace, scene: str | None) -> list[Item]:
+def pairs_to_review(workspace: Workspace, scene: str | None) -> list[ReviewPair]:
     """Labelled pairs of all takes, or of those of one scene.
 
     Raises ExlcapError when there is none.
     """
-    items: list[Item] = []
+    items: list[ReviewPair] = []
     for folder in workspace.takes(scene):
         take = read_take(folder)
         path = workspace.labels(take.header.scene, take.header.number)
@@ -67,14 +67,14 @@ def collect(workspace: Workspace, scene: str | None) -> list[Item]:
             continue
         labels = read_labels(path)
         alignment = read_alignment(workspace.alignments / f"{labels.alignment}.json")
-        items += [Item(take, pair, labels.pairs[take.pair_id(pair)], alignment)
+        items += [ReviewPair(take, pair, labels.pairs[take.pair_id(pair)], alignment)
                   for pair in take.pairs if take.pair_id(pair) in labels.pairs]  # fmt: skip
     if not items:
         raise ExlcapError("no labelled pairs to review", "shoot scenes, then label them with `exlcap annotate`")
     return items
 
 
-def write_previews(folder: Path, items: list[Item]) -> None:
+def write_previews(folder: Path, items: list[ReviewPair]) -> None:
     """Write the pictures of all items that lack them, on every core."""
     todo = [item for item in items if not all(item.picture(folder, part).is_file() for part in SLICES)]
     with progress("pictures", len(todo)) as step:
@@ -87,7 +87,7 @@ def write_previews(folder: Path, items: list[Item]) -> None:
             path.unlink()
 
 
-def _in_parallel(folder: Path, items: list[Item]) -> Iterator[str]:
+def _in_parallel(folder: Path, items: list[ReviewPair]) -> Iterator[str]:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             yield from pool.map(partial(_write_pictures, folder), items)
@@ -96,13 +96,13 @@ def _in_parallel(folder: Path, items: list[Item]) -> Iterator[str]:
             raise
 
 
-def _write_pictures(folder: Path, item: Item) -> str:
+def _write_pictures(folder: Path, item: ReviewPair) -> str:
     for part, picture in pictures(item).items():
         _write_jpeg(item.picture(folder, part), picture)
     return item.pair_id
 
 
-def pictures(item: Item) -> dict[str, Rgb8]:
+def pictures(item: ReviewPair) -> dict[str, Rgb8]:
     """Pictures of the three slices, uint8 (H, W, 3) sRGB; the amplified one is made from 12 bits."""
     well, low = (develop(item.take.raw(item.pair, light), item.development(light)) for light in LIGHTS)
     well, low = cropped(well, item.alignment), low_on_well(low, item.alignment)

@@ -102,9 +102,9 @@ def with_edits(person: Person, before: Proxy, after: Proxy, crop: Crop, size: tu
     moved = np.abs(new - old).max(1) > SAME_PX
     was_missing, is_missing = (_mask(proxy.missing) for proxy in (before, after))
     placed = replace(after, missing=_names(is_missing & ~(moved & was_missing)))
-    found = from_proxy(placed, crop)
-    touched = moved | (found[:, 2] != from_proxy(before, crop)[:, 2])
-    keypoints = inside(np.where(touched[:, None], found, person.keypoints), *size)
+    edited = from_proxy(placed, crop)
+    touched = moved | (edited[:, 2] != from_proxy(before, crop)[:, 2])
+    keypoints = inside(np.where(touched[:, None], edited, person.keypoints), *size)
     if np.array_equal(keypoints, person.keypoints):
         return person
     return replace(
@@ -178,12 +178,12 @@ def polyline(proxy: Proxy, label: str, person_id: str | None) -> dict[str, Any]:
 
 def lines_in(document: Mapping[str, Any] | None) -> list[Line]:
     """The people in a field as FiftyOne stores it."""
-    found = []
+    lines = []
     for line in (document or {}).get("polylines") or ():
         person = line.get("person_id")
         shape = Proxy(line.get("points") or (), line.get("missing") or (), line.get("occluded") or ())
-        found.append(Line(person or f"{DRAWN}{line['_id']}", not person, shape))
-    return found
+        lines.append(Line(person or f"{DRAWN}{line['_id']}", not person, shape))
+    return lines
 
 
 def label_id(*parts: str) -> Any:

@@ -54,6 +54,11 @@ class Pulled:
         self.problems.append(f"{pair.pair_id}: {text}")
         self.broken.add(pair.pair_id)
 
+    def text(self) -> str:
+        """The pull in words: how much changed, then line by line."""
+        lines = [f"  {line}" for line in self.changes] + [f"  problem: {line}" for line in self.problems]
+        return "\n".join([f"{len(self.changes)} people changed, {len(self.problems)} problems", *lines])
+
 
 def pull(workspace: Workspace, samples: Any) -> Pulled:
     """Write edits and decisions into the label files, carried to the dark frames too.
@@ -137,7 +142,7 @@ def pull_pair(people: tuple[Person, ...], pair: Reviewed, alignment: Alignment, 
     pulled.seen[pair.pair_id] = Imported(decision, slices, seen)
     for name, person in after.items():
         if person is not before.get(name):
-            pulled.changes.append(f"{pair.pair_id}: person {name}: {_told(before.get(name), person)}")
+            pulled.changes.append(f"{pair.pair_id}: person {name}: {_change_in_words(before.get(name), person)}")
     return tuple(after.values())
 
 
@@ -189,18 +194,18 @@ def _decided(person: Person, decision: Decision, before: Decision) -> Person:
     return replace(person, review=decision if person.before is None else "edited")
 
 
-def _told(before: Person | None, after: Person) -> str:
+def _change_in_words(before: Person | None, after: Person) -> str:
     """What changed of a person, in words."""
     if before is None:
         return "added"
-    told: list[str] = [after.review] if after.review != before.review else []
+    changes: list[str] = [after.review] if after.review != before.review else []
     for joint in np.flatnonzero((before.keypoints != after.keypoints).any(1)):
         (x, y, old), (to_x, to_y, flag) = before.keypoints[joint], after.keypoints[joint]
         if flag == 0:
-            told.append(f"{JOINTS[joint]} missing")
+            changes.append(f"{JOINTS[joint]} missing")
         elif old == 0:
-            told.append(f"{JOINTS[joint]} placed at {to_x:.1f}, {to_y:.1f}")
+            changes.append(f"{JOINTS[joint]} placed at {to_x:.1f}, {to_y:.1f}")
         else:
             moved = f" moved by {to_x - x:.1f}, {to_y - y:.1f} px" if (x, y) != (to_x, to_y) else ""
-            told.append(f"{JOINTS[joint]}{moved}{'' if flag == old else ' hidden' if flag == 1 else ' visible'}")
-    return ", ".join(told)
+            changes.append(f"{JOINTS[joint]}{moved}{'' if flag == old else ' hidden' if flag == 1 else ' visible'}")
+    return ", ".join(changes)

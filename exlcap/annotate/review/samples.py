@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from exlcap.annotate.review.previews import SLICES, Item
+from exlcap.annotate.review.previews import SLICES, ReviewPair
 from exlcap.annotate.review.proxy import FIELD, Proxy, label_id, to_document, to_proxy
 from exlcap.annotate.review.schema import FORMAT
 from exlcap.core.alignment import Crop
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 def update_samples(
-    samples: Any, dataset_id: Any, items: Sequence[Item], media: Path, keep: Collection[str] = ()
+    samples: Any, dataset_id: Any, items: Sequence[ReviewPair], media: Path, keep: Collection[str] = ()
 ) -> int:
     """Make the samples say what the labels say, and return how many pairs were new or had changed.
 
@@ -49,13 +49,13 @@ def update_samples(
     return len(todo)
 
 
-def _key(item: Item, media: Path) -> str:
+def _key(item: ReviewPair, media: Path) -> str:
     """Hash of all that the samples of a pair are made from."""
     people = [person.to_json() for person in item.labels.well]
     return sha256_bytes(json.dumps([FORMAT, str(item.picture(media, "well").resolve()), people]).encode())
 
 
-def _changes(item: Item, media: Path, dataset_id: Any) -> Iterator[tuple[str, Document]]:
+def _changes(item: ReviewPair, media: Path, dataset_id: Any) -> Iterator[tuple[str, Document]]:
     """For each slice of a pair, what its document must say and what it is born with."""
     fields = _fields(item)
     editable = _editable(item, media)
@@ -72,7 +72,7 @@ def _changes(item: Item, media: Path, dataset_id: Any) -> Iterator[tuple[str, Do
             "group._id": label_id(item.pair_id),
             "tags": [],
         }
-        mine = {
+        fields_of_slice = {
             **fields,
             "filepath": str(item.picture(media, part).resolve()),
             "last_modified_at": now,
@@ -84,10 +84,10 @@ def _changes(item: Item, media: Path, dataset_id: Any) -> Iterator[tuple[str, Do
             },
             **(editable if part == "well" else {}),
         }
-        yield part, {"$set": mine, "$setOnInsert": born}
+        yield part, {"$set": fields_of_slice, "$setOnInsert": born}
 
 
-def _fields(item: Item) -> Document:
+def _fields(item: ReviewPair) -> Document:
     """What every slice of a pair says of it."""
     crop, people = item.alignment.crop, shown(item.labels.well)
     step = next(step for step in item.take.header.steps if step.k == item.pair.k)
@@ -109,7 +109,7 @@ def _fields(item: Item) -> Document:
     }
 
 
-def _editable(item: Item, media: Path) -> Document:
+def _editable(item: ReviewPair, media: Path) -> Document:
     """What only the bright sample has: its labels can be edited, and are carried to the dark image by a pull."""
     review = decision(item.labels.well)
     proxies = {person.id: to_proxy(person, item.alignment.crop) for person in shown(item.labels.well)}

@@ -23,7 +23,7 @@ TORSO_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Finding:
-    """One defect: which check, how bad, where, and what. Ids are None where it is not of one image or person."""
+    """A defect and the check that found it. Ids are None where it does not belong to one image or person."""
 
     check: str
     severity: Severity
@@ -44,8 +44,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a check yields; `run` adds the check's name and severity."""
+class Defect:
+    """What is wrong, and where; `Check.run` adds the check's name and severity."""
 
     text: str
     file: str = ""
@@ -63,101 +63,101 @@ class Check(Generic[S]):
     name: str
     severity: Severity
     what: str
-    find: Callable[[S], Iterator[Found]]
+    find: Callable[[S], Iterator[Defect]]
 
     def run(self, subject: S, file: str = "") -> Iterator[Finding]:
         """Findings in `subject`; `file` names it where the check does not."""
-        for found in self.find(subject):
-            image, annotation = found.image or {}, found.annotation or {}
+        for defect in self.find(subject):
+            image, annotation = defect.image or {}, defect.annotation or {}
             yield Finding(
-                self.name, self.severity, found.file or file, found.text, image.get("file_name"), image.get("id"),
+                self.name, self.severity, defect.file or file, defect.text, image.get("file_name"), image.get("id"),
                 annotation.get("id"),
             )  # fmt: skip
 
 
-def person(one: Listed, text: str) -> Found:
+def defect_of(one: Listed, text: str) -> Defect:
     """A defect of one person."""
-    return Found(text, image=one.image, annotation=one.annotation)
+    return Defect(text, image=one.image, annotation=one.annotation)
 
 
-def _malformed(file: KeypointFile) -> Iterator[Found]:
+def _malformed(file: KeypointFile) -> Iterator[Defect]:
     for annotation, why in file.broken:
-        yield Found(why, annotation=annotation)
+        yield Defect(why, annotation=annotation)
 
 
-def _annotation_id_zero(file: KeypointFile) -> Iterator[Found]:
+def _annotation_id_zero(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         if one.annotation.get("id", 0) == 0:
-            yield person(one, 'no id, or id 0, which pycocotools takes for "not matched"')
+            yield defect_of(one, 'no id, or id 0, which pycocotools takes for "not matched"')
 
 
-def _duplicate_ids(file: KeypointFile) -> Iterator[Found]:
+def _duplicate_ids(file: KeypointFile) -> Iterator[Defect]:
     images = Counter(image["id"] for image in file.images)
     for image in file.images:
         if images[image["id"]] > 1:
-            yield Found(f"{images[image['id']]} images have this id", image=image)
+            yield Defect(f"{images[image['id']]} images have this id", image=image)
     people = Counter(one.annotation.get("id") for one in file.people)
     for one in file.people:
         if people[one.annotation.get("id")] > 1:
-            yield person(one, f"{people[one.annotation.get('id')]} annotations have this id")
+            yield defect_of(one, f"{people[one.annotation.get('id')]} annotations have this id")
 
 
-def _missing_area(file: KeypointFile) -> Iterator[Found]:
+def _missing_area(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         if not one.annotation.get("area"):
-            yield person(one, "no area, which OKS needs")
+            yield defect_of(one, "no area, which OKS needs")
 
 
-def _wrong_num_keypoints(file: KeypointFile) -> Iterator[Found]:
+def _wrong_num_keypoints(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         count = int((one.keypoints[:, 2] > 0).sum())
         if one.annotation.get("num_keypoints") != count:
-            yield person(one, f"num_keypoints is {one.annotation.get('num_keypoints')}, labelled are {count}")
+            yield defect_of(one, f"num_keypoints is {one.annotation.get('num_keypoints')}, labelled are {count}")
 
 
-def _no_joints(file: KeypointFile) -> Iterator[Found]:
+def _no_joints(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         if not (one.keypoints[:, 2] > 0).any():
-            yield person(one, "no joint is labelled")
+            yield defect_of(one, "no joint is labelled")
 
 
-def _joint_outside_image(file: KeypointFile) -> Iterator[Found]:
+def _joint_outside_image(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         if "width" in one.image and "height" in one.image:
             kept = inside(one.keypoints, one.image["width"], one.image["height"])
             for joint in np.flatnonzero((one.keypoints[:, 2] > 0) & (kept[:, 2] == 0)):
                 x, y = one.keypoints[joint, :2]
                 size = f"{one.image['width']}x{one.image['height']}"
-                yield person(one, f"{JOINTS[joint]} at ({x:g}, {y:g}) is outside the image of {size}")
+                yield defect_of(one, f"{JOINTS[joint]} at ({x:g}, {y:g}) is outside the image of {size}")
 
 
-def _joint_outside_box(file: KeypointFile) -> Iterator[Found]:
+def _joint_outside_box(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         left, top, width, height = one.box
         at = one.keypoints[:, :2]
         low, high = (left - BOX_TOLERANCE_PX, top - BOX_TOLERANCE_PX), (left + width, top + height)
         out = (at < low).any(1) | (at > np.add(high, BOX_TOLERANCE_PX)).any(1)
         for joint in np.flatnonzero(out & (one.keypoints[:, 2] > 0)):
-            yield person(one, f"{JOINTS[joint]} at ({at[joint][0]:g}, {at[joint][1]:g}) is outside its box")
+            yield defect_of(one, f"{JOINTS[joint]} at ({at[joint][0]:g}, {at[joint][1]:g}) is outside its box")
 
 
-def _bad_visibility(file: KeypointFile) -> Iterator[Found]:
+def _bad_visibility(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         for joint in np.flatnonzero(~np.isin(one.keypoints[:, 2], (0, 1, 2))):
-            yield person(one, f"{JOINTS[joint]} has visibility {one.keypoints[joint, 2]:g}, not 0, 1 or 2")
+            yield defect_of(one, f"{JOINTS[joint]} has visibility {one.keypoints[joint, 2]:g}, not 0, 1 or 2")
 
 
-def _one_visibility(file: KeypointFile) -> Iterator[Found]:
+def _one_visibility(file: KeypointFile) -> Iterator[Defect]:
     flags = {float(flag) for one in file.people for flag in one.keypoints[:, 2]}
     if len(flags - {0.0}) == 1:
         names = " and ".join(f"{flag:g}" for flag in sorted(flags))
-        yield Found(f"visibility is only {names}: hidden joints are not told from visible ones")
+        yield Defect(f"visibility is only {names}: hidden joints are not told from visible ones")
 
 
-def _swapped_sides(file: KeypointFile) -> Iterator[Found]:
+def _swapped_sides(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         if sides_cross(one):
-            yield person(
+            yield defect_of(
                 one, "shoulders and hips face opposite ways: left and right may be swapped, or the body twisted"
             )
 
@@ -179,11 +179,11 @@ def sides_cross(one: Listed) -> bool:
     return bool(min(widths) > TORSO_SHARE * torso and shoulders @ hips < -0.5 * widths[0] * widths[1])
 
 
-def _mixed_image_sizes(file: KeypointFile) -> Iterator[Found]:
+def _mixed_image_sizes(file: KeypointFile) -> Iterator[Defect]:
     sizes = Counter((image.get("width"), image.get("height")) for image in file.images)
     if len(sizes) > 1:
         shown = ", ".join(f"{w}x{h} ({n})" for (w, h), n in sizes.most_common(8))
-        yield Found(f"{len(sizes)} image sizes: {shown}{', ...' if len(sizes) > 8 else ''}")
+        yield Defect(f"{len(sizes)} image sizes: {shown}{', ...' if len(sizes) > 8 else ''}")
 
 
 LABEL_CHECKS: tuple[Check[KeypointFile], ...] = (

@@ -11,7 +11,7 @@ from typing import Any
 from exlcap.core.files import sha256_file
 from exlcap.core.light_levels import lighting_split
 from exlcap.dataset.checks.image_files import Picture
-from exlcap.dataset.checks.label_checks import Check, Found
+from exlcap.dataset.checks.label_checks import Check, Defect
 from exlcap.dataset.finish import card_files
 from exlcap.dataset.formats.exlpose_names import well_gain_db
 from exlcap.dataset.formats.keypoint_file import Json, KeypointFile
@@ -58,63 +58,63 @@ class Subject:
                 yield file, image, picture
 
 
-def _image_missing(subject: Subject) -> Iterator[Found]:
+def _image_missing(subject: Subject) -> Iterator[Defect]:
     for file, image in subject.images():
         if subject.pictures and subject.pictures.get(image["file_name"]) is None:
-            yield Found("there is no such image file", file.path.name, image)
+            yield Defect("there is no such image file", file.path.name, image)
 
 
-def _image_unreadable(subject: Subject) -> Iterator[Found]:
+def _image_unreadable(subject: Subject) -> Iterator[Defect]:
     for file, image in subject.images():
         picture = subject.pictures.get(image["file_name"])
         if picture is not None and picture.size is None:
-            yield Found("the image file is damaged or cut off", file.path.name, image)
+            yield Defect("the image file is damaged or cut off", file.path.name, image)
 
 
-def _size_differs(subject: Subject) -> Iterator[Found]:
+def _size_differs(subject: Subject) -> Iterator[Defect]:
     for file, image, picture in subject.readable():
         listed = (image.get("width"), image.get("height"))
         if picture.size is not None and listed != picture.size:
-            found = f"{picture.size[0]}x{picture.size[1]}"
-            yield Found(f"the image is {found}, the file says {listed[0]}x{listed[1]}", file.path.name, image)
+            actual = f"{picture.size[0]}x{picture.size[1]}"
+            yield Defect(f"the image is {actual}, the file says {listed[0]}x{listed[1]}", file.path.name, image)
     own_low_size = {e.pair_id for e in subject.manifest.pairs if e.low_size} if subject.manifest else set()
     sizes: dict[str, tuple[Any, Any]] = {}
     for file, image in subject.images():
         pair, size = image.get("pair_id"), (image.get("width"), image.get("height"))
         if pair is not None and pair not in own_low_size and sizes.setdefault(pair, size) != size:
             other = f"{sizes[pair][0]}x{sizes[pair][1]}"
-            yield Found(f"{size[0]}x{size[1]}, but {other} in the other light", file.path.name, image)
+            yield Defect(f"{size[0]}x{size[1]}, but {other} in the other light", file.path.name, image)
 
 
-def _unpaired_image(subject: Subject) -> Iterator[Found]:
+def _unpaired_image(subject: Subject) -> Iterator[Defect]:
     lights: dict[str, dict[str, tuple[KeypointFile, Json]]] = defaultdict(dict)
     for file, image in subject.images():
         if "pair_id" in image and "lighting" in image:
             lights[image["pair_id"]][image["lighting"]] = file, image
     singles = {entry.name for entry in subject.manifest.singles} if subject.manifest else set()
-    for pair, found in lights.items():
-        if len(found) == 1 and pair not in singles:
-            file, image = next(iter(found.values()))
-            yield Found("its pair has no image in the other light", file.path.name, image)
+    for pair, images in lights.items():
+        if len(images) == 1 and pair not in singles:
+            file, image = next(iter(images.values()))
+            yield Defect("its pair has no image in the other light", file.path.name, image)
     for entry in subject.manifest.pairs if subject.manifest else ():
         if entry.pair_id not in lights:
-            yield Found(f"pair {entry.pair_id} of dataset.json is in no annotation file", "dataset.json")
+            yield Defect(f"pair {entry.pair_id} of dataset.json is in no annotation file", "dataset.json")
 
 
-def _unpaired_person(subject: Subject) -> Iterator[Found]:
+def _unpaired_person(subject: Subject) -> Iterator[Defect]:
     for file in subject.files:
         lights: dict[Any, dict[str, Any]] = defaultdict(dict)
         both = {"well", "low"} <= {str(image.get("lighting")) for image in file.images}
         for one in file.people if both else ():
             key = one.annotation.get("pair_id"), one.annotation.get("person_id")
             lights[key][one.image.get("lighting", "")] = one
-        for found in lights.values():
-            if len(found) == 1:
-                one = next(iter(found.values()))
-                yield Found("only one image of the pair shows this person", file.path.name, one.image, one.annotation)
+        for people in lights.values():
+            if len(people) == 1:
+                one = next(iter(people.values()))
+                yield Defect("only one image of the pair shows this person", file.path.name, one.image, one.annotation)
 
 
-def _scene_in_two_splits(subject: Subject) -> Iterator[Found]:
+def _scene_in_two_splits(subject: Subject) -> Iterator[Defect]:
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     for split, scenes in subject.manifest.splits.items() if subject.manifest else ():
         for scene in scenes:
@@ -124,56 +124,56 @@ def _scene_in_two_splits(subject: Subject) -> Iterator[Found]:
         for image in file.images if split in ("train", "val", "test") else ():
             if "scene" in image:
                 splits[image["scene"]].setdefault(split, file.path.name)
-    for scene, found in splits.items():
-        if len(found) > 1:
-            yield Found(f"scene {scene} is in {' and '.join(sorted(found))}", ", ".join(sorted(set(found.values()))))
+    for scene, files in splits.items():
+        if len(files) > 1:
+            yield Defect(f"scene {scene} is in {' and '.join(sorted(files))}", ", ".join(sorted(set(files.values()))))
 
 
-def _wrong_lighting_split(subject: Subject) -> Iterator[Found]:
+def _wrong_lighting_split(subject: Subject) -> Iterator[Defect]:
     for file in subject.files:
         levels = [level for word, level in LEVELS.items() if file.name.endswith(word)]
         for image in file.images if levels else ():
             gain_db = image.get("well_gain_db", well_gain_db(image["file_name"]))
             if gain_db is not None and lighting_split(gain_db) != levels[0]:
-                yield Found(f"a gain of {gain_db:g} dB belongs to {lighting_split(gain_db)}", file.path.name, image)
+                yield Defect(f"a gain of {gain_db:g} dB belongs to {lighting_split(gain_db)}", file.path.name, image)
 
 
-def _checksum_mismatch(subject: Subject) -> Iterator[Found]:
+def _checksum_mismatch(subject: Subject) -> Iterator[Defect]:
     if subject.manifest is None:
         return
     by_name = {file.name: file for file in subject.files}
     for name, digest in subject.manifest.annotations_sha256.items():
         if name not in by_name:
-            yield Found("the annotation file is missing", f"{name}.json")
+            yield Defect("the annotation file is missing", f"{name}.json")
         elif sha256_file(by_name[name].path) != digest:
-            yield Found("the annotation file is not the one that was built", f"{name}.json")
+            yield Defect("the annotation file is not the one that was built", f"{name}.json")
     expected = {f"{light}/{entry.pair_id}.png": digest for entry in subject.manifest.pairs
                 for light, digest in (("well", entry.well_sha256), ("low", entry.low_sha256))}  # fmt: skip
     expected |= {single.file: single.sha256 for single in subject.manifest.singles}
     for file, image in subject.images():
         picture = subject.pictures.get(image["file_name"])
         if picture is not None and picture.sha256 != expected.get(image["file_name"], picture.sha256):
-            yield Found("the image file is not the one that was built", file.path.name, image)
+            yield Defect("the image file is not the one that was built", file.path.name, image)
 
 
-def _card_missing(subject: Subject) -> Iterator[Found]:
+def _card_missing(subject: Subject) -> Iterator[Defect]:
     if subject.manifest is None or subject.folder is None:
         return
     for name in card_files(subject.manifest):
         if not (subject.folder / name).is_file():
-            yield Found(f"it is part of the data card; {CARD_REMEDIES[subject.manifest.origin]}", name)
+            yield Defect(f"it is part of the data card; {CARD_REMEDIES[subject.manifest.origin]}", name)
 
 
-def _black_image(subject: Subject) -> Iterator[Found]:
+def _black_image(subject: Subject) -> Iterator[Defect]:
     for file, image, picture in subject.readable():
         if picture.brightest <= BLACK:
-            yield Found("the image is black", file.path.name, image)
+            yield Defect("the image is black", file.path.name, image)
 
 
-def _saturated_image(subject: Subject) -> Iterator[Found]:
+def _saturated_image(subject: Subject) -> Iterator[Defect]:
     for file, image, picture in subject.readable():
         if picture.saturated_share > SATURATED_SHARE:
-            yield Found(f"{100 * picture.saturated_share:.0f} % of the image is white", file.path.name, image)
+            yield Defect(f"{100 * picture.saturated_share:.0f} % of the image is white", file.path.name, image)
 
 
 SET_CHECKS: tuple[Check[Subject], ...] = (

@@ -41,12 +41,12 @@ def read_subject(path: Path) -> Subject:
 
 def find_all(subject: Subject) -> list[Finding]:
     """Every finding, errors first, then in the order of the checks."""
-    found = [f for check in SET_CHECKS for f in check.run(subject)]
-    found += [f for check in LABEL_CHECKS for file in subject.files for f in check.run(file, file.path.name)]
+    findings = [f for check in SET_CHECKS for f in check.run(subject)]
+    findings += [f for check in LABEL_CHECKS for file in subject.files for f in check.run(file, file.path.name)]
     if not subject.pictures:
         text = "the images were not found beside this file, so pictures were not checked"
-        found.append(Finding("images_not_found", "note", ", ".join(file.path.name for file in subject.files), text))
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+        findings.append(Finding("images_not_found", "note", ", ".join(file.path.name for file in subject.files), text))
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
@@ -59,9 +59,9 @@ def as_text(subject: Subject, findings: Sequence[Finding]) -> str:
     images, people = len(list(subject.images())), sum(len(file.people) for file in subject.files)
     lines = [f"{len(subject.files)} annotation files, {images} images, {people} annotations"]
     for check, count in counts(findings).items():
-        mine = [finding for finding in findings if finding.check == check]
-        lines.append(f"{mine[0].severity:<8} {check:<22} {count:>6}")
-        lines += [f"    {finding.place()}: {finding.text}" for finding in mine[:SHOWN]]
+        of_check = [finding for finding in findings if finding.check == check]
+        lines.append(f"{of_check[0].severity:<8} {check:<22} {count:>6}")
+        lines += [f"    {finding.place()}: {finding.text}" for finding in of_check[:SHOWN]]
         if count > SHOWN:
             lines.append(f"    ... and {count - SHOWN} more (--json lists all)")
     errors = sum(finding.severity == "error" for finding in findings)
@@ -72,8 +72,8 @@ def as_text(subject: Subject, findings: Sequence[Finding]) -> str:
 def resolve(path: str, datasets: Path | None) -> Path:
     """A path as given, or the data set of that name. Raises ExlcapError when there is neither."""
     named = [datasets / path] if datasets is not None else []
-    for found in (Path(path), *named):
-        if found.is_file() or (found / "dataset.json").is_file():
-            return found
+    for target in (Path(path), *named):
+        if target.is_file() or (target / "dataset.json").is_file():
+            return target
     raise ExlcapError(f"no data set and no annotation file at {path}",
                       "give the name or folder of a data set, or a COCO keypoint file")  # fmt: skip

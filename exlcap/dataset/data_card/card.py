@@ -16,8 +16,8 @@ LICENCE_UNKNOWN = {
 }
 
 
-def card(manifest: Manifest, about: str, how: Iterable[str], limits: Iterable[str]) -> str:
-    """Text of a card. how, limits: lines on how it was made, and what to beware of; the manifest tells the rest."""
+def card(manifest: Manifest, about: str, making: Iterable[str], limits: Iterable[str]) -> str:
+    """Text of a card. making, limits: lines on how it was made and on its limits; the rest comes from the manifest."""
     limits = [*limits, *_left_out(manifest), *_empty_splits(manifest)]
     sections = [
         f"# {manifest.name}",
@@ -25,7 +25,7 @@ def card(manifest: Manifest, about: str, how: Iterable[str], limits: Iterable[st
         *(["![Sample pairs](contact_sheet.png)"] if manifest.pairs else []),
         *(_of_pairs(manifest) if manifest.pairs else _of_singles(manifest)),
         "## How it was made",
-        "\n".join([*how, *_developments(manifest)]),
+        "\n".join([*making, *_developments(manifest)]),
         "## Known limits",
         "\n".join(limits) or "None known.",
         "## Licence",
@@ -89,12 +89,16 @@ def _gains(manifest: Manifest) -> list[list[str]]:
 
 def _developments(manifest: Manifest) -> list[str]:
     lines = []
-    for how in manifest.developments:
-        balance = " ".join(f"{factor:.3f}" for factor in how.white_balance)
-        matrix = "" if how.colour_matrix is None else f", colour matrix {[list(row) for row in how.colour_matrix]}"
-        black = f"dark level {how.black_level_dn:g} DN"
-        lines.append(f"- development, {how.light}: {black}, white balance {balance}{matrix}"
-                     + (f" ({len(how.takes)} takes)" if how.takes else ""))  # fmt: skip
+    for development in manifest.developments:
+        balance = " ".join(f"{factor:.3f}" for factor in development.white_balance)
+        matrix = (
+            ""
+            if development.colour_matrix is None
+            else f", colour matrix {[list(row) for row in development.colour_matrix]}"
+        )
+        black = f"dark level {development.black_level_dn:g} DN"
+        lines.append(f"- development, {development.light}: {black}, white balance {balance}{matrix}"
+                     + (f" ({len(development.takes)} takes)" if development.takes else ""))  # fmt: skip
     return lines
 
 

@@ -45,8 +45,8 @@ def read_published(path: Path) -> list[PublishedImage]:
                           "mend it; `exlcap validate` lists all that is wrong")  # fmt: skip
     people: dict[Any, list[Person]] = {image["id"]: [] for image in file.images}
     for one in file.people:
-        mine = people[one.image["id"]]
-        mine.append(_person(path, one.annotation, one.keypoints, one.box, len(mine) + 1))
+        in_image = people[one.image["id"]]
+        in_image.append(_person(path, one.annotation, one.keypoints, one.box, len(in_image) + 1))
     sizes = [(i["width"], i["height"]) if "width" in i and "height" in i else None for i in file.images]
     return [PublishedImage(str(image["file_name"]), size, tuple(people[image["id"]]))
             for image, size in zip(file.images, sizes, strict=True)]  # fmt: skip
@@ -63,9 +63,11 @@ def _read_flat(path: Path) -> list[PublishedImage]:
         except (KeyError, TypeError, ValueError) as error:
             raise ExlcapError(f"{path}: record {number}: {type(error).__name__}: {error}",
                               "it is not of the published form; restore it from a copy") from None  # fmt: skip
-        mine = people.setdefault(name, [])
-        mine.append(_person(path, {"id": number}, keypoints, (left, top, right - left, bottom - top), len(mine) + 1))
-    return [PublishedImage(name, None, tuple(mine)) for name, mine in people.items()]
+        in_image = people.setdefault(name, [])
+        in_image.append(
+            _person(path, {"id": number}, keypoints, (left, top, right - left, bottom - top), len(in_image) + 1)
+        )
+    return [PublishedImage(name, None, tuple(in_image)) for name, in_image in people.items()]
 
 
 def _person(path: Path, record: Mapping[str, Any], keypoints: Any, box: Any, number: int) -> Person:
@@ -83,11 +85,11 @@ def published_files(source: Path, ocn: bool) -> list[Path]:
 
     Raises ExlcapError when there is none.
     """
-    found = [path for path in sorted(source.rglob("*.json")) if split_of(path) and ("-OC" in path.stem) == ocn]
-    if not found:
+    paths = [path for path in sorted(source.rglob("*.json")) if split_of(path) and ("-OC" in path.stem) == ocn]
+    if not paths:
         what = "ExLPose-OC_test_*.json" if ocn else "ExLPose_train*.json or ExLPose_test*.json"
         raise ExlcapError(
             f"no {what} below {source}", "name the folder that holds the published annotations and images"
         )
-    say(f"annotations: {', '.join(path.name for path in found)}")
-    return sorted(found, key=lambda path: (path.stem.endswith("_trans"), -path.stat().st_size))
+    say(f"annotations: {', '.join(path.name for path in paths)}")
+    return sorted(paths, key=lambda path: (path.stem.endswith("_trans"), -path.stat().st_size))

@@ -80,12 +80,12 @@ class ExlposeName:
 
 def parse_name(file_name: str) -> ExlposeName | None:
     """Parts of a name, in whatever folder; None when the grammar does not fit."""
-    found = NAME.fullmatch(file_name.rsplit("/", 1)[-1])
-    if found is None:
+    match = NAME.fullmatch(file_name.rsplit("/", 1)[-1])
+    if match is None:
         return None
     return ExlposeName(
-        found["date"], found["place"] or found["number"] or "", found["video"], found["divisor"], found["light"],
-        found["frame"], found["gain"], found["exposure"],
+        match["date"], match["place"] or match["number"] or "", match["video"], match["divisor"], match["light"],
+        match["frame"], match["gain"], match["exposure"],
     )  # fmt: skip
 
 

@@ -87,7 +87,9 @@ def _find_pairs(source: Path) -> Iterator[PublishedPair]:
             if name.key in seen:
                 continue
             seen.add(name.key)
-            files = {light: found[name.key] for light, found in images.items() if name.key in found}
+            files = {
+                light: files_by_key[name.key] for light, files_by_key in images.items() if name.key in files_by_key
+            }
             if len(files) == 2:
                 yield PublishedPair(name, image, split_of(path) or "", files)
             else:
@@ -101,12 +103,12 @@ def _find_pairs(source: Path) -> Iterator[PublishedPair]:
 
 def _index(source: Path, folder: str) -> dict[Key, Path]:
     """Images in the folders of that name, by the key of their name."""
-    found: dict[Key, Path] = {}
+    images: dict[Key, Path] = {}
     for path in sorted(source.rglob(f"{folder}/*.png")):
         name = parse_name(path.name)
-        if name is not None and found.setdefault(name.key, path) != path:
-            raise ExlcapError(f"{path} and {found[name.key]} are the same image by their names", "remove one of them")
-    return found
+        if name is not None and images.setdefault(name.key, path) != path:
+            raise ExlcapError(f"{path} and {images[name.key]} are the same image by their names", "remove one of them")
+    return images
 
 
 def _import_pair(folder: Path, pair: PublishedPair) -> PairEntry:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from exlcap.cli import workspace_of
 from exlcap.core.console import json_option, result
-from exlcap.core.errors import ExlcapError
-
-if TYPE_CHECKING:
-    from exlcap.core.workspace import Workspace
-    from exlcap.dataset.simulated.photo_pairs import Cameras
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -45,17 +39,21 @@ def simulate_command(
     Example:
       exlcap simulate --photos val2017 --labels person_keypoints_val2017.json --name coco-dark
     """
-    from exlcap.dataset.simulated.photo_set import PUBLISHED_LEVELS, beside_published, find_photos, simulate_photos
+    from exlcap.dataset.simulated.photo_set import (
+        PUBLISHED_LEVELS,
+        beside_published,
+        cameras_of,
+        find_photos,
+        simulate_photos,
+    )
     from exlcap.dataset.table1 import as_json as table_json
     from exlcap.dataset.table1 import as_text, table1
 
     workspace = workspace_of(ctx)
-    cameras = _cameras(workspace, seed, pairs_per_photo)
-    found, test = find_photos(photos, labels, test_labels)
-    if test_labels is not None and not test:
-        raise ExlcapError(f"no photograph of {test_labels} with people is in {photos}", "check the names in it")
+    cameras = cameras_of(workspace, seed, pairs_per_photo)
+    labelled, test = find_photos(photos, labels, test_labels)
     folder = workspace.dataset(name)
-    manifest = simulate_photos(folder, cameras, found, test, licence)
+    manifest = simulate_photos(folder, cameras, labelled, test, licence)
     rows = table1(manifest)
     text = (
         f"{as_text(rows)}\n\n{beside_published(rows)}\n"
@@ -63,18 +61,3 @@ def simulate_command(
     )
     data = {"folder": str(folder), "table1": table_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
     result(text, data, as_json)
-
-
-def _cameras(workspace: Workspace, seed: int, pairs_per_photo: int) -> Cameras:
-    """The rig of a workspace, as measured where it has an alignment; an emulated one may do without."""
-    from exlcap.core.alignment import alignment_in_force
-    from exlcap.core.workspace import numbered
-    from exlcap.dataset.simulated.photo_pairs import Cameras
-    from exlcap.simulate.optics import true_alignment
-
-    rig = workspace.rig
-    if rig.emulator and not numbered(workspace.alignments, "align", ".json"):
-        return Cameras(rig, true_alignment(rig), seed, pairs_per_photo)
-    name, measured = alignment_in_force(workspace)
-    alignment = true_alignment(rig) if rig.emulator else measured
-    return Cameras(rig, alignment, seed, pairs_per_photo, measured.photometry, name)

@@ -11,26 +11,39 @@ from functools import partial
 from pathlib import Path
 
 from exlcap import __version__
+from exlcap.core.alignment import alignment_in_force
 from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import Person, read_coco
 from exlcap.core.rig import Light
+from exlcap.core.workspace import Workspace, numbered
 from exlcap.dataset.annotations import OUTSIDE
 from exlcap.dataset.finish import begin_adopted, finish_adopted_pairs
 from exlcap.dataset.manifest import Manifest, PairEntry, Parameters
 from exlcap.dataset.simulated.photo_pairs import Cameras, Made, Photo, base_gain_db, developments, make_pairs
 from exlcap.dataset.split import split_scenes
 from exlcap.dataset.table1 import Row
+from exlcap.simulate.optics import true_alignment
 
 PUBLISHED_LEVELS = {"LL-N": 3.2, "LL-H": 1.4, "LL-E": 0.9, "LL-A": 2.0, "WL": 90.5}
 """Mean levels of ExLPose: its test splits (measured), and all of it (Lee et al., section 3)."""
+
+
+def cameras_of(workspace: Workspace, seed: int, pairs_per_photo: int) -> Cameras:
+    """The rig of a workspace, as measured where it has an alignment; an emulated one may do without."""
+    rig = workspace.rig
+    if rig.emulator and not numbered(workspace.alignments, "align", ".json"):
+        return Cameras(rig, true_alignment(rig), seed, pairs_per_photo)
+    name, measured = alignment_in_force(workspace)
+    alignment = true_alignment(rig) if rig.emulator else measured
+    return Cameras(rig, alignment, seed, pairs_per_photo, measured.photometry, name)
 
 
 def find_photos(folder: Path, labels: Path, test_labels: Path | None) -> tuple[list[Photo], tuple[str, ...]]:
     """The labelled photographs that are there, by file name, those for the test last; and the scenes of the test.
 
     Photographs without people or without a file are left out with a remark.
-    Raises ExlcapError when none is left, or one is labelled for training and for the test.
+    Raises ExlcapError when none is left, for training or for the test, or one is labelled for both.
     """
     photos: list[Photo] = []
     scenes: dict[str, str] = {}
@@ -54,6 +67,8 @@ def find_photos(folder: Path, labels: Path, test_labels: Path | None) -> tuple[l
     if not photos:
         raise ExlcapError(f"no photograph of {labels} with people is in {folder}",
                           "`file_name` in the labels must be the name of a file in that folder")  # fmt: skip
+    if test_labels is not None and not test:
+        raise ExlcapError(f"no photograph of {test_labels} with people is in {folder}", "check the names in it")
     return photos, tuple(test)
 
 
@@ -93,9 +108,9 @@ def simulate_photos(
                 left_out[made] += 1
                 continue
             outside += len(made) * (len(photo.labelled.people) - len(made[0][1]))
-            for entry, those in made:
+            for entry, visible in made:
                 entries.append(entry)
-                people[entry.pair_id] = {"well": those, "low": those}
+                people[entry.pair_id] = {"well": visible, "low": visible}
     for why, count in left_out.items():
         say(f"note: {count} photographs are left out: {why}")
     if not entries:
