@@ -104,10 +104,7 @@ def workspace_of(ctx: click.Context) -> Workspace:
     """The workspace a command works in (``-C`` or the current folder and above)."""
     from exlcap.core.workspace import find_workspace
 
-    folder: Path = ctx.obj
-    if not folder.is_dir():
-        raise ExlcapError(f"no folder {folder}", "check the path given with -C")
-    return find_workspace(folder)
+    return find_workspace(ctx.obj)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from exlcap.core.rig import WHITE_DN, Light, Matrix3, Rig
+from exlcap.core.rig import LIGHTS, WHITE_DN, Light, Matrix3, Rig
 
 if TYPE_CHECKING:
     from exlcap.core.alignment import Alignment
+    from exlcap.core.take import Pair, Take
 
 Linear = npt.NDArray[np.float32]
 Rgb8 = npt.NDArray[np.uint8]
@@ -66,6 +67,24 @@ def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
         np.minimum(developed, 1, out=developed)
         developed = cv2.transform(developed, np.array(how.colour_matrix))
     return developed
+
+
+def develop_frame(take: Take, pair: Pair, light: Light, alignment: Alignment | None) -> Linear:
+    """One frame of a take in linear light: float32 (H, W, 3), RGB, in the geometry of its raw frame.
+
+    alignment: gives the white balance; None leaves the camera's own. Raises ExlcapError when the frame is missing or
+    damaged.
+    """
+    return develop(take.raw(pair, light), development_of(take.header.rig, light, alignment))
+
+
+def develop_aligned(take: Take, pair: Pair, alignment: Alignment) -> tuple[Linear, Linear]:
+    """Both frames of a pair in linear light on one grid, well-lit and low-light: float32 (h, w, 3) each.
+
+    The grid is the alignment's common crop of the bright frame, onto which the dark frame is warped.
+    """
+    well, low = (develop_frame(take, pair, light, alignment) for light in LIGHTS)
+    return cropped(well, alignment), low_on_well(low, alignment)
 
 
 @cache

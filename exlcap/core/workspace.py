@@ -75,6 +75,10 @@ class Workspace:
         """Folder of a scene's takes."""
         return self.root / "scenes" / check_name(scene, "scene")
 
+    def take(self, scene: str, number: int) -> Path:
+        """Folder of a take of a scene."""
+        return self.scene(scene) / f"take-{number:03d}"
+
     def labels(self, scene: str, take: int) -> Path:
         """Label file of a take."""
         return self.root / "labels" / check_name(scene, "scene") / f"take-{take:03d}.json"
@@ -98,8 +102,10 @@ class Workspace:
 def find_workspace(start: Path) -> Workspace:
     """The workspace that holds `start`: the nearest folder upwards with a rig.toml.
 
-    Raises ExlcapError when there is none.
+    Raises ExlcapError when there is none, or `start` is not a folder.
     """
+    if not start.is_dir():
+        raise ExlcapError(f"no folder {start}", "check the path")
     start = start.resolve()
     for folder in (start, *start.parents):
         if (folder / "rig.toml").is_file():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from exlcap.core.alignment import Alignment
 from exlcap.core.develop import Development, Linear, Rgb8, cropped, develop, low_on_well, to_srgb
+from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
 from exlcap.core.rig import Light
 from exlcap.core.take import Raw
@@ -59,3 +60,22 @@ def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> Image:
     content = data.tobytes()
     write_atomic(path, content)
     return Image(sha256_bytes(content), float(picture.mean()) * 255 / np.iinfo(picture.dtype).max)
+
+
+def read_image(path: Path) -> Rgb8 | npt.NDArray[np.uint16]:
+    """An image of a data set as it is stored: RGB, uint8 or uint16, (H, W, 3).
+
+    Raises ExlcapError when it is missing or damaged.
+    """
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise ExlcapError(f"image not found: {path}", "build or import the data set again") from None
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(data, flags) if data.size else None
+    if decoded is None:
+        raise ExlcapError(f"{path} is damaged or cut off", "build or import the data set again")
+    image: Rgb8 | npt.NDArray[np.uint16] = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return image
