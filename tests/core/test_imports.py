@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("simulate", "capture", "align", "annotate", "dataset", "train")
+STAGES = ("simulate", "capture", "align", "annotate", "dataset", "train", "api")
 ALLOWED = {
     "core": set(),
     "simulate": set(),
@@ -15,6 +15,7 @@ ALLOWED = {
     "annotate": {"align"},
     "dataset": {"align", "simulate"},
     "train": {"dataset"},
+    "api": {"dataset", "train"},  # puts together what notebooks read; nobody imports it but exlcap itself
 }
 ONLY_IN = {
     "pypylon": {"capture"},

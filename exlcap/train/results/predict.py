@@ -18,10 +18,10 @@ from exlcap.core.joints import N_JOINTS
 from exlcap.core.labels import Box
 from exlcap.core.rig import Light
 from exlcap.core.workspace import numbered
-from exlcap.train.data.crops import cut
-from exlcap.train.data.people import Figure, Rgb8
+from exlcap.train.data.people import Rgb8
 from exlcap.train.results.gallery import amplified
-from exlcap.train.results.inference import Flip, Predictions, full_score, predict
+from exlcap.train.results.inference import Flip, Predictions
+from exlcap.train.results.people import predict_people
 from exlcap.train.results.photos import Photo, read_photo
 from exlcap.train.results.precision import coco_keypoints
 from exlcap.train.results.trained import Trained
@@ -47,7 +47,6 @@ def predict_photos(
     """
     results: list[dict[str, Any]] = []
     unread = 0
-    sure = full_score(trained.config.loss)
     for photo in photos:
         try:
             picture = read_photo(photo.path, turned=photo.boxes is None)
@@ -57,10 +56,7 @@ def predict_photos(
             continue
         height, width = picture.shape[:2]
         boxes = photo.boxes or (((0.0, 0.0, float(width), float(height)), 1.0),)
-        figures = [_figure(photo, light, number, box) for number, (box, _) in enumerate(boxes)]
-        crops = [cut(picture, figure, trained.config.size, trained.config.input) for figure in figures]
-        found = predict(trained.model, crops, trained.config, flip)
-        found = Predictions(found.joints, np.minimum(found.scores / sure, 1))
+        found = predict_people(trained, picture, [box for box, _ in boxes], light, flip, photo.name)
         results += [_result(photo, found, i, box, score) for i, (box, score) in enumerate(boxes)]
         _write_picture(folder / "pictures" / _safe(photo.name), picture, light, found)
         step(photo.name)
@@ -79,10 +75,6 @@ def _safe(name: str) -> Path:
     parts = [part for part in Path(name).parts if part != ".." and part != Path(name).anchor]
     path = Path(*parts)
     return path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
-
-
-def _figure(photo: Photo, light: Light, number: int, box: Box) -> Figure:
-    return Figure(photo.name, light, photo.image_id, photo.name, str(number + 1), np.zeros((N_JOINTS, 3)), box)
 
 
 def _result(photo: Photo, found: Predictions, person: int, box: Box, score: float) -> dict[str, Any]:
