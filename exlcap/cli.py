@@ -1,4 +1,4 @@
-"""The command line: a click group that loads a stage only when one of its commands runs."""
+"""The command line: a click group that imports a stage only when one of its commands runs."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("exlcap.train.results.commands", "Export a trained network as ONNX with a card for annotate."),
     "demo": ("exlcap.demo", "Run the whole line on two emulated cameras."),
 }
-"""Command -> (module that defines it, its one line of help); a test holds the lines equal to the commands' own."""
+"""Command -> (module that defines it, its help in one line); a test holds the lines equal to the commands' own."""
 
 
 class LazyGroup(click.Group):
     """Lists commands from the table above without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the work."""
+        """Names in the order in which the work is done."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -108,7 +108,7 @@ def workspace_of(ctx: click.Context) -> Workspace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point: errors a user can act on become two lines and an exit code."""
+    """Entry point: an error that a user can act on becomes two lines and an exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     try:
         code = group.main(args=arguments, prog_name="exlcap", standalone_mode=False)
@@ -128,11 +128,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _from_system(error: OSError) -> ExlcapError:
-    """What the operating system refused, in our form."""
+    """An error of the operating system as one of ours."""
     where = f": {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ExlcapError(
-            f"the disk is full{where}", "free some space and run the command again; what is listed is whole"
+            f"the disk is full{where}", "free some space and run the command again; everything listed so far is whole"
         )
     return ExlcapError(f"{error.strerror or error}{where}", "check the path and its permissions")
 

@@ -1,4 +1,4 @@
-"""``exlcap demo``: the whole line on two emulated cameras, stage by stage, as an operator would type it."""
+"""``exlcap demo``: the whole pipeline on two emulated cameras, stage by stage, as an operator would type it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exlcap.init import EMULATED_BASE_GAINS_DB
 
 TRAIN_MINUTES = 1.5
 PAIRS_PER_STEP = 2
-"""Few pairs of many scenes: a network learns more from other people than from other moments of the same."""
+"""Few pairs of many scenes: a network learns more from more people than from more moments of the same people."""
 
 
 @click.command("demo")
@@ -50,7 +50,7 @@ def demo_command(folder: Path, photos: Path | None, labels: Path | None) -> None
 
 
 def new_folder(parent: Path) -> Path:
-    """The first free folder lab-NNN in `parent`, so that the remains of an earlier demo never stand in the way."""
+    """The first free folder lab-NNN in `parent`, so that an earlier demo is never in the way."""
     from exlcap.core.workspace import numbered
 
     used = numbered(parent, "lab") if parent.is_dir() else []
@@ -84,7 +84,7 @@ def run_line(lab: Path, photos: Path | None, labels: Path | None) -> dict[str, f
 
 
 def _exlcap(lab: Path, name: str, arguments: Sequence[str]) -> None:
-    """Run one exlcap command in the workspace, shown as it would be typed; its output goes to the terminal."""
+    """Run one exlcap command in the workspace, shown as one would type it; its output goes to the terminal."""
     lab.mkdir(parents=True, exist_ok=True)
     shown = " ".join(arguments) if len(arguments) < 8 else " ".join([*arguments[:2], "..."])
     say(f"$ exlcap {name} {shown}".rstrip())
@@ -96,7 +96,7 @@ def _exlcap(lab: Path, name: str, arguments: Sequence[str]) -> None:
 
 
 def report(lab: Path, seconds: dict[str, float]) -> None:
-    """Print what was done and where it lies, and keep it in demo.json."""
+    """Print what was done and where to find it, and keep it in demo.json."""
     from exlcap.core.alignment import alignment_in_force, read_alignment
     from exlcap.core.files import read_json, write_json
     from exlcap.core.workspace import Workspace
@@ -117,9 +117,9 @@ def report(lab: Path, seconds: dict[str, float]) -> None:
     write_json(lab / "demo.json", summary)
     stages = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     say(
-        f"The whole line ran in {summary['seconds_total']:.0f} s ({stages}).\n"
-        f"Alignment against the simulator's truth: worst corner {error_px:.3f} px off.\n"
-        f"A network trained for {TRAIN_MINUTES:g} minutes from scratch on drawn people: its AP is poor and says\n"
+        f"The whole pipeline ran in {summary['seconds_total']:.0f} s ({stages}).\n"
+        f"Alignment against the simulator's truth: the worst corner is {error_px:.3f} px off.\n"
+        f"The network was trained from scratch for {TRAIN_MINUTES:g} minutes on drawn people: its AP is poor and says\n"
         "nothing about the method; the published numbers took hours of training on real pairs.\n"
         f"  contact sheet   {data / 'contact_sheet.png'}\n"
         f"  Table 1         {data / 'table1.json'}\n"

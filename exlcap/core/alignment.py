@@ -39,10 +39,10 @@ class Crop(NamedTuple):
 class Residual(Record):
     """How well the alignment holds on parts of the reference that were held out of the fit. Lengths in pixels.
 
-    halves_px: how far apart two fits on alternate parts put the corners. features: those that agreed with the start.
-    blocks: parts of the picture it was judged on. ecc: correlation of small pictures of both views. corner_sd_px:
-    standard deviation of each corner (top left, then clockwise). back_px: how far apart fits on the grids of either
-    camera put the corners. structure_px: largest smooth distortion that a homography cannot explain.
+    halves_px: how far apart two fits on alternate parts put the corners. features: those that agreed with the first
+    estimate. blocks: parts of the picture it was judged on. ecc: correlation of small pictures of both views.
+    corner_sd_px: standard deviation of each corner (top left, then clockwise). back_px: how far apart fits on the grids
+    of either camera put the corners. structure_px: largest smooth distortion that a homography cannot explain.
     """
 
     held_out_median_px: float
@@ -57,10 +57,10 @@ class Residual(Record):
 
 
 class Photometry(Record):
-    """The light of both cameras, measured on the reference. Three values are for red, green and blue.
+    """How the light reaches both cameras, measured on the reference. Three values are for red, green and blue.
 
-    transmittance: of the dark path against the bright one, settings allowed for. offset_dn: what the dark camera shows
-    beyond its black level where no light falls. white_balance: factors that make the mean of the reference grey.
+    transmittance: of the dark path relative to the bright one, corrected for the settings. offset_dn: what the dark
+    camera reads above its black level where no light falls. white_balance: factors that make the reference's mean grey.
     """
 
     transmittance: tuple[float, float, float]
@@ -81,7 +81,7 @@ class Alignment(Record):
     low_size: tuple[int, int]
     well_size: tuple[int, int]
     crop: Crop
-    residual: Residual | None = Field(default=None, description="None: not measured but known, as in a simulation")
+    residual: Residual | None = Field(default=None, description="None: known, not measured, as in a simulation")
     photometry: Photometry | None = None
 
     @field_validator("homography")
@@ -112,7 +112,7 @@ class Alignment(Record):
         return apply_homography(inverse, points)
 
     def corner_error_px(self, truth: Alignment) -> float:
-        """Worst distance between where two alignments put the corners of the dark image, in pixels."""
+        """Largest distance between the places where two alignments put a corner of the dark image, in pixels."""
         corners = image_corners(self.low_size)
         return float(np.linalg.norm(self.map_low_to_well(corners) - truth.map_low_to_well(corners), axis=1).max())
 
@@ -206,11 +206,11 @@ def alignment_in_force(workspace: Workspace) -> tuple[str, Alignment]:
 
     Raises ExlcapError when there is none.
     """
-    found = numbered(workspace.alignments, "align", ".json")
-    if not found:
+    alignments = numbered(workspace.alignments, "align", ".json")
+    if not alignments:
         raise ExlcapError(
             f"no alignment in {workspace.alignments}",
             "shoot a static reference with `exlcap shoot --reference`, then run `exlcap align`",
         )
-    path = found[-1][1]
+    path = alignments[-1][1]
     return path.stem, read_alignment(path)

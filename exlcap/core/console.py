@@ -14,21 +14,21 @@ import click
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal (standard error)."""
+    """Print a line for the person at the terminal (standard error)."""
     click.echo(text, err=True)
 
 
 def result(text: str, data: Any, as_json: bool) -> None:
-    """What the command was asked for (standard output): text for people, or one JSON object with ``--json``."""
+    """Print what the command was asked for (standard output): text, or one JSON object with ``--json``."""
     click.echo(json.dumps(data, allow_nan=False) if as_json else text)
 
 
 @contextmanager
 def progress(label: str, total: int, limit_s: float | None = None) -> Iterator[Callable[[str], None]]:
-    """Progress over `total` steps; call what is given once a step, with a remark.
+    """Show progress over `total` steps; call the yielded function once per step, with a remark.
 
-    A bar on a terminal; elsewhere a plain line at most every 10 s, so that logs stay readable. Both tell what is left.
-    limit_s: the clock ends it after this many seconds, if the steps do not before.
+    A bar on a terminal; elsewhere a plain line at most every 10 s, so that logs stay readable. Both show the time left.
+    limit_s: the work ends after this many seconds at the latest.
     """
     began = last = time.monotonic()
     done = 0
@@ -42,17 +42,17 @@ def progress(label: str, total: int, limit_s: float | None = None) -> Iterator[C
 
     if sys.stderr.isatty():
         with click.progressbar(
-            length=total, label=label, file=sys.stderr, show_eta=False, item_show_func=lambda told: told
+            length=total, label=label, file=sys.stderr, show_eta=False, item_show_func=lambda text: text
         ) as bar:
             yield lambda remark: bar.update(1, stepped(remark))
         return
 
     def step(remark: str) -> None:
         nonlocal last
-        told = stepped(remark)
+        text = stepped(remark)
         if time.monotonic() - last >= 10 and done < total:
             last = time.monotonic()
-            say(f"{label}: {done}/{total}, {told}")
+            say(f"{label}: {done}/{total}, {text}")
 
     yield step
 

@@ -26,7 +26,7 @@ LUT_BITS = 16
 
 @dataclass(frozen=True)
 class Development:
-    """Parameters of a development. black_level_dn in 12-bit numbers; white_balance: factors for red, green, blue.
+    """Parameters of a development. black_level_dn: in 12-bit numbers. white_balance: factors for red, green, blue.
 
     colour_matrix: from the balanced colours of the camera to those of sRGB, in linear light; None leaves them.
     """
@@ -37,16 +37,16 @@ class Development:
 
 
 def development_of(rig: Rig, light: Light, alignment: Alignment | None) -> Development:
-    """How a camera's frames are developed: with its own dark level and colours, and the alignment's white balance."""
+    """The development of a camera's frames: its own dark level and colours, and the alignment's white balance."""
     balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(light)
     return Development(rig.dark_level_dn(light), balance, rig.colour_matrix(light))
 
 
-def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
+def develop(raw: npt.NDArray[np.uint16], development: Development) -> Linear:
     """Raw frame to linear light.
 
     raw: uint16 (H, W), 12-bit RGGB Bayer. Returns float32 (H, W, 3), RGB, 0 at black and 1 at white of the sensor, not
-    clipped. Bilinear interpolation, which leaves every pixel's centre where it is.
+    clipped. Bilinear demosaicing, which keeps every pixel's centre in place.
     """
     import cv2
 
@@ -54,18 +54,18 @@ def develop(raw: npt.NDArray[np.uint16], how: Development) -> Linear:
         raise ValueError(f"expected a raw frame uint16 (H, W), got {raw.dtype} {raw.shape}")
     # OpenCV names a pattern by the second row's second and third pixel: RGGB is its "BG"
     colour = cv2.cvtColor(raw << np.uint16(4), cv2.COLOR_BayerBG2RGB)
-    balance = np.array(how.white_balance, np.float64)
-    range_dn = WHITE_DN - how.black_level_dn
+    balance = np.array(development.white_balance, np.float64)
+    range_dn = WHITE_DN - development.black_level_dn
     # whole rows, since NumPy is five times slower over a last axis of three
     width = raw.shape[1]
     linear = colour.reshape(raw.shape[0], 3 * width).astype(np.float32)
     linear *= np.tile(balance / (16 * range_dn), width).astype(np.float32)
-    linear -= np.tile(balance * how.black_level_dn / range_dn, width).astype(np.float32)
+    linear -= np.tile(balance * development.black_level_dn / range_dn, width).astype(np.float32)
     developed: Linear = linear.reshape(*raw.shape, 3)
-    if how.colour_matrix is not None:
-        # what is white stays white: a saturated pixel's balanced channels differ, and a matrix would colour it
+    if development.colour_matrix is not None:
+        # white must stay white: a saturated pixel's balanced channels differ, and the matrix would colour it
         np.minimum(developed, 1, out=developed)
-        developed = cv2.transform(developed, np.array(how.colour_matrix))
+        developed = cv2.transform(developed, np.array(development.colour_matrix))
     return developed
 
 
@@ -89,7 +89,7 @@ def develop_aligned(take: Take, pair: Pair, alignment: Alignment) -> tuple[Linea
 
 @cache
 def _srgb_table() -> Rgb8:
-    """SRGB of every 16-bit level of linear light (IEC 61966-2-1), uint8 (65536,)."""
+    """The sRGB value of every 16-bit level of linear light (IEC 61966-2-1), uint8 (65536,)."""
     linear = np.arange(1 << LUT_BITS, dtype=np.float64) / ((1 << LUT_BITS) - 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.round(255 * encoded).astype(np.uint8)
@@ -106,7 +106,7 @@ def to_srgb(linear: Linear) -> Rgb8:
 
 
 def amplified(linear: Linear, mean: float = 0.4) -> Linear:
-    """Dark linear light scaled to a mean level for the eye (a black picture stays black)."""
+    """Dark linear light, any shape, scaled to a mean level for the eye; a black picture stays black."""
     level = float(np.clip(linear, 0, 1).mean())
     return linear * np.float32(mean / level) if level > 0 else linear
 
@@ -124,6 +124,6 @@ def low_on_well(linear: Linear, alignment: Alignment) -> Linear:
 
 
 def cropped(linear: Linear, alignment: Alignment) -> Linear:
-    """The common area of a developed bright frame."""
+    """The common area of a developed bright frame, float32 (H, W, 3)."""
     x, y, width, height = alignment.crop
     return linear[y : y + height, x : x + width]

@@ -1,8 +1,8 @@
-"""Files from the network: with progress, resumed after a cut, and held to a SHA-256.
+"""Files from the network: with progress, resumed after a cut, and checked against a SHA-256.
 
-A sum that is known beforehand is pinned by the caller. Where none is known, that of the first download is written
-beside the file (`<name>.sha256`) and every later one is held to it. A download that was cut short stays as
-`<name>.part` and is continued when the server still has the same file.
+The caller pins a checksum that is known beforehand. Where none is known, that of the first download is written beside
+the file (`<name>.sha256`), and every later download must match it. A download that was cut short stays as
+`<name>.part` and is resumed if the server still has the same file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import one_at_a_time, sha256_file, write_atomic
 
 Progress = Callable[[int, int | None], None]
-"""Called with bytes that are there and bytes in all (None where the server does not say)."""
+"""Called with the bytes so far and in all (None where the server does not say)."""
 TIMEOUT_S = 30.0
 TRIES = 4
 MAX_BYTES = 4_000_000_000
@@ -59,48 +59,48 @@ def fetch(
     way_out: str = "download it on another machine and copy it here",
     max_bytes: int = MAX_BYTES,
 ) -> str:
-    """Have the file of `url` at `path` and return its SHA-256; a file that is there already is checked, not fetched.
+    """Download `url` to `path` and return its SHA-256; a file that is already there is checked, not downloaded again.
 
-    url: https, or http on this machine. sha256: the sum it must have; None: the one recorded at the first download.
-    way_out: what to do where the network does not give it, for the hint. Raises ExlcapError when it cannot be had,
-    is larger than `max_bytes`, or is not the file expected.
+    url: https, or http on this machine. sha256: the checksum it must have; None: the one recorded at the first
+    download. way_out: what to do if the download fails, for the hint. Raises ExlcapError when the download fails, is
+    larger than `max_bytes`, or is not the expected file.
     """
     _check_url(url)
     with one_at_a_time(path, f"downloads {path.name}"):
-        return _fetch(url, path, sha256, progress or spoken(path.name), way_out, max_bytes)
+        return _fetch(url, path, sha256, progress or printed_progress(path.name), way_out, max_bytes)
 
 
 def _fetch(url: str, path: Path, sha256: str | None, progress: Progress, way_out: str, max_bytes: int) -> str:
     record = path.with_name(path.name + ".sha256")
     expected = sha256 or recorded_sha256(path)
     if path.is_file():
-        found = sha256_file(path)
-        _check_sum(path, found, expected, f"delete {path} to download it again; {_trust(record, sha256)}")
+        actual = sha256_file(path)
+        _check_sum(path, actual, expected, f"delete {path} to download it again; {_trust(record, sha256)}")
     else:
         part = path.with_name(path.name + ".part")
         _download(url, part, expected is not None, progress, way_out, max_bytes)
-        found = sha256_file(part)
+        actual = sha256_file(part)
         try:
-            _check_sum(url, found, expected, f"nothing was kept; {_trust(record, sha256)}, or {way_out}")
+            _check_sum(url, actual, expected, f"nothing was kept; {_trust(record, sha256)}, or {way_out}")
         except ExlcapError:
             _discard(part)
             raise
         part.replace(path)
         _discard(part)
     if expected is None:
-        write_atomic(record, f"{found}  {path.name}\n".encode())
-    return found
+        write_atomic(record, f"{actual}  {path.name}\n".encode())
+    return actual
 
 
 def recorded_sha256(path: Path) -> str | None:
-    """The sum that a file had when it was first downloaded; None where it was not."""
+    """The checksum a file had when it was first downloaded; None where it was not downloaded."""
     record = path.with_name(path.name + ".sha256")
     words = record.read_text(encoding="utf-8").split() if record.is_file() else []
     return words[0] if words else None
 
 
-def spoken(name: str) -> Progress:
-    """Progress in plain lines, at most one every three seconds, with the time that is left."""
+def printed_progress(name: str) -> Progress:
+    """Progress in plain lines, at most one every three seconds, with the time left."""
     began = last = time.monotonic()
     start: int | None = None
 
@@ -119,20 +119,22 @@ def spoken(name: str) -> Progress:
 
 
 def read_member(archive: Path, member: str) -> bytes:
-    """The one file called `member`, in whatever folder of a zip. Nothing is unpacked, so nothing can land elsewhere.
+    """The one file called `member`, in any folder of a zip. Nothing is unpacked, so nothing can be written elsewhere.
 
     Raises ExlcapError when the zip is damaged, or holds no or several such files.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            found = [entry for entry in opened.infolist() if PurePosixPath(entry.filename).name == member]
-            if len(found) != 1:
+            entries = [entry for entry in opened.infolist() if PurePosixPath(entry.filename).name == member]
+            if len(entries) != 1:
                 names = ", ".join(entry.filename for entry in opened.infolist()[:8])
-                raise ExlcapError(f"{archive} holds {len(found)} files called {member!r}", f"it holds {names}")
-            if found[0].file_size > MAX_BYTES:
-                raise ExlcapError(f"{archive}: {member} is {found[0].file_size / 1e9:.1f} GB", "this is no such file")
-            return opened.read(found[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: encrypted, odd packing
+                raise ExlcapError(f"{archive} holds {len(entries)} files called {member!r}", f"it holds {names}")
+            if entries[0].file_size > MAX_BYTES:
+                raise ExlcapError(
+                    f"{archive}: {member} is {entries[0].file_size / 1e9:.1f} GB", "this is not the expected file"
+                )
+            return opened.read(entries[0])
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted
         raise ExlcapError(f"{archive} is not a whole zip file ({error})", "delete it and download it again") from None
 
 
@@ -149,26 +151,26 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(  # type: ignore[no-untyped-def]
         self, req, fp, code, msg, headers, newurl
     ) -> urllib.request.Request | None:
-        """As urllib does, after a look at where it leads."""
+        """As urllib does, once the new address is checked."""
         _check_url(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _check_sum(what: Path | str, found: str, expected: str | None, hint: str) -> None:
-    if expected is not None and found.lower() != expected.lower():
-        raise ExlcapError(f"{what} has SHA-256 {found}, expected {expected}", hint)
+def _check_sum(what: Path | str, actual: str, expected: str | None, hint: str) -> None:
+    if expected is not None and actual.lower() != expected.lower():
+        raise ExlcapError(f"{what} has SHA-256 {actual}, expected {expected}", hint)
 
 
 def _trust(record: Path, pinned: str | None) -> str:
-    """What to do when the publisher changed the file and the new one is to be trusted."""
+    """What to do if the publisher changed the file and the new one is trusted."""
     if pinned:
-        return "the expected sum is pinned: trust another only if its publisher names it"
+        return "the expected checksum is pinned: trust another only if the publisher states it"
     return f"delete {record} if you trust the new file"
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the server said of the file that a .part holds the beginning of."""
+class _PartialFile:
+    """What the server said about the file whose beginning a .part holds."""
 
     url: str
     validator: str
@@ -177,12 +179,12 @@ class _Seen:
         write_atomic(part.with_name(part.name + ".json"), json.dumps([self.url, self.validator]).encode())
 
     @staticmethod
-    def read(part: Path) -> _Seen | None:
+    def read(part: Path) -> _PartialFile | None:
         try:
             url, validator = json.loads(part.with_name(part.name + ".json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return _Seen(str(url), str(validator))
+        return _PartialFile(str(url), str(validator))
 
 
 def _discard(part: Path) -> None:
@@ -191,7 +193,7 @@ def _discard(part: Path) -> None:
 
 
 def _download(url: str, part: Path, known: bool, progress: Progress, way_out: str, max_bytes: int) -> None:
-    """Bring `part` to its full length, going on after cuts. known: its sum is, so that any beginning may be used."""
+    """Bring `part` to its full length, resuming after cuts. known: its checksum is, so any beginning will do."""
     for attempt in range(TRIES):
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -211,15 +213,15 @@ def _download(url: str, part: Path, known: bool, progress: Progress, way_out: st
             if attempt == TRIES - 1 or (there == 0 and before == 0):
                 reason = getattr(error, "reason", None) or error
                 raise ExlcapError(
-                    f"{url} cannot be had ({reason})" + (f"; {there / 1e6:.1f} MB are kept" if there else ""),
-                    f"run the command again where there is a network, or {way_out}",
+                    f"{url} cannot be downloaded ({reason})" + (f"; {there / 1e6:.1f} MB are kept" if there else ""),
+                    f"run the command again with a network connection, or {way_out}",
                 ) from None
         time.sleep(0.2 * 2**attempt)
 
 
 def _receive(url: str, part: Path, known: bool, progress: Progress, max_bytes: int) -> None:
-    """One request: the whole file, or what `part` lacks of it where the server can tell that it is the same file."""
-    there, seen = part.stat().st_size if part.exists() else 0, _Seen.read(part)
+    """One request: the whole file, or the rest of `part` if the server confirms that it is the same file."""
+    there, seen = part.stat().st_size if part.exists() else 0, _PartialFile.read(part)
     request = urllib.request.Request(url, headers={"User-Agent": "exlcap"})
     validator = seen.validator if seen and seen.url == url else ""
     if there and (known or validator):
@@ -236,9 +238,9 @@ def _receive(url: str, part: Path, known: bool, progress: Progress, max_bytes: i
             )
         if start == 0:
             _discard(part)
-            # a weak ETag does not promise the same bytes, and If-Range takes none
+            # a weak ETag does not promise the same bytes, and If-Range does not take one
             tag = response.headers.get("ETag", "")
-            _Seen(url, tag if tag.startswith('"') else response.headers.get("Last-Modified", "")).write(part)
+            _PartialFile(url, tag if tag.startswith('"') else response.headers.get("Last-Modified", "")).write(part)
         with part.open("r+b" if part.exists() else "wb") as stream:
             stream.seek(start)
             done = _copy(response, stream, start, total, progress, max_bytes)
@@ -248,7 +250,7 @@ def _receive(url: str, part: Path, known: bool, progress: Progress, max_bytes: i
 
 
 def _start_of(response: http.client.HTTPResponse, there: int) -> int:
-    """Byte at which the answer starts: where we asked for when the server agreed (206), else the beginning."""
+    """Byte at which the answer starts: the one we asked for if the server agreed (206), else the beginning."""
     if response.status != 206:
         return 0
     said = response.headers.get("Content-Range", "")

@@ -1,4 +1,4 @@
-"""Drawing people into pictures for the eye: contact sheets, galleries."""
+"""Draw people into pictures for the eye: contact sheets, galleries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def side(joint: int) -> str:
 
 
 def draw_people(picture: Rgb8, people: Iterable[Keypoints], thickness: int = 1) -> Rgb8:
-    """A copy of an RGB picture (uint8, (H, W, 3)) with skeletons: hidden joints hollow, unlabelled ones not at all.
+    """A copy of an RGB picture, uint8 (H, W, 3), with skeletons: hidden joints are hollow, unlabelled ones left out.
 
     people: keypoints (14, 3) each, in pixels of the picture.
     """

@@ -9,12 +9,12 @@ from exlcap.core.files import read_json, write_json
 from exlcap.core.records import Record, parse
 
 DRIFT_LIMIT_PX = 0.5
-"""A take further off than this was shot after the rig was touched."""
+"""A take that is further off than this was shot after the rig was moved."""
 
 
 class Drift(Record):
     """Shift in pixels of the bright image that a take needs on top of an alignment, and the parts of the picture that
-    agree on it. shift_px: None where the frames are too dark or too blank to tell.
+    agree on it. shift_px: None where the frames are too dark or too featureless to measure it.
     """
 
     format: Literal[1] = 1
@@ -29,14 +29,14 @@ class Drift(Record):
 
     @property
     def too_far(self) -> bool:
-        """Whether the take lies further off than the limit."""
+        """Whether the take is further off than the limit."""
         return self.px is not None and self.px > DRIFT_LIMIT_PX
 
 
 def describe_drift(drift: Drift) -> str:
     """The drift of a take in a few words."""
     if drift.px is None:
-        return f"too dark or too blank to tell its drift from {drift.alignment}"
+        return f"too dark or too featureless to measure its drift from {drift.alignment}"
     far = ": the rig was touched; shoot a new reference and align again" if drift.too_far else ""
     return f"{drift.px:.3f} px from {drift.alignment} ({drift.cells} parts agree){far}"
 
@@ -50,5 +50,5 @@ def read_drift(take: Path) -> Drift | None:
 
 
 def write_drift(take: Path, drift: Drift) -> None:
-    """Note the drift of a take; a later measurement takes the place of an earlier one."""
+    """Note the drift of a take; a later measurement replaces an earlier one."""
     write_json(take / "drift.json", drift.model_dump(mode="json"))

@@ -1,12 +1,12 @@
-"""Errors a user can act on."""
+"""Errors that a user can act on."""
 
 from __future__ import annotations
 
 
 class ExlcapError(Exception):
-    """Something the user can mend: one line of what is wrong, one of what to do next.
+    """A problem the user can fix: `message` says what is wrong, `hint` what to do next, in one line each.
 
-    The command line prints both and leaves with `exit_code`; a traceback is shown only with ``--debug``.
+    The command line prints both and exits with `exit_code`; it shows a traceback only with ``--debug``.
     """
 
     exit_code = 2
@@ -18,6 +18,6 @@ class ExlcapError(Exception):
 
 
 class Refused(ExlcapError):
-    """The input is well formed, but the result would not be trustworthy, so none is given (exit code 3)."""
+    """The input is well formed, but the result would not be trustworthy, so there is none (exit code 3)."""
 
     exit_code = 3

@@ -17,10 +17,10 @@ from exlcap.core.errors import ExlcapError
 
 
 def write_atomic(path: Path, *parts: bytes | memoryview, cached: bool = True) -> None:
-    """Write `parts` so that `path` holds either its old content or all of the new one, whenever the power goes.
+    """Write `parts` so that `path` holds either its old content or all of the new, whenever the power fails.
 
     Temporary file in the same folder, fsync, rename, fsync of the folder. A failure leaves no temporary file behind.
-    cached: False lets the system forget what is on the disk, so that a long recording does not crowd out its memory.
+    cached: False drops the written pages from the system's cache, so that a long recording does not fill the memory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -58,7 +58,7 @@ def read_json(path: Path, kind: str, formats: tuple[int, ...] = ()) -> Any:
     """Read a JSON file.
 
     kind: what the file is, for messages ("take header"). formats: the values of its `format` field this version
-    reads; empty for foreign files that have none.
+    reads; empty for foreign files without one.
     Raises ExlcapError when the file is missing, is not JSON, or has an unknown format number.
     """
     try:
@@ -78,10 +78,10 @@ def read_json(path: Path, kind: str, formats: tuple[int, ...] = ()) -> Any:
             f"the {kind} is cut off or was edited by hand; restore it from a copy",
         ) from None
     if formats:
-        found = value.get("format") if isinstance(value, dict) else None
-        if found not in formats or isinstance(found, bool):
+        number = value.get("format") if isinstance(value, dict) else None
+        if number not in formats or isinstance(number, bool):
             raise ExlcapError(
-                f"{path}: unknown format {found!r} of {kind}",
+                f"{path}: unknown format {number!r} of {kind}",
                 f"this version of exlcap reads format {', '.join(map(str, formats))}; "
                 "a newer exlcap may have written it",
             ) from None
@@ -91,7 +91,7 @@ def read_json(path: Path, kind: str, formats: tuple[int, ...] = ()) -> Any:
 def append_jsonl(path: Path, record: Any) -> None:
     """Append one record as one line and wait until it is on the disk.
 
-    A torn last line (the process before died while writing) is cut off first, so it never corrupts the new one.
+    A torn last line (an earlier process died while writing it) is cut off first, so it never corrupts the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
@@ -108,7 +108,7 @@ def append_jsonl(path: Path, record: Any) -> None:
 
 
 def _end_of_whole_lines(stream: Any) -> int:
-    """Byte offset just behind the last newline of an open file."""
+    """Byte offset just after the last newline of an open file."""
     end = int(stream.seek(0, os.SEEK_END))
     while end > 0:
         start = max(0, end - 4096)
@@ -121,9 +121,9 @@ def _end_of_whole_lines(stream: Any) -> int:
 
 
 def read_jsonl(path: Path) -> tuple[list[Any], bool]:
-    """Records of a JSONL file, and whether a torn last line was passed over. A missing file holds no records.
+    """Records of a JSONL file, and whether a torn last line was skipped. A missing file holds no records.
 
-    Raises ExlcapError for a damaged line that is not the last: that is no crash, but a damaged disk or an edit.
+    Raises ExlcapError for a damaged line that is not the last: that is not a crash but a damaged disk or an edit.
     """
     if not path.exists():
         return [], False
@@ -141,7 +141,7 @@ def read_jsonl(path: Path) -> tuple[list[Any], bool]:
 
 
 def sha256_bytes(*parts: bytes | memoryview) -> str:
-    """SHA-256 of parts put together, in hexadecimal."""
+    """SHA-256 of the parts joined together, in hexadecimal."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -159,11 +159,11 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def one_at_a_time(path: Path, what: str, otherwise: str | None = None) -> Iterator[None]:
-    """Hold `path` against other processes that come here with it. Its folder is made if it is not there, and keeps a
-    file ``<name>.lock``. A killed process lets go.
+    """Hold a lock on `path` against other processes that ask for the same one. Its folder is made if missing, and keeps
+    a file ``<name>.lock``. The lock of a killed process is released.
 
-    what: the other process does, as "downloads net.onnx". otherwise: what to do in place of waiting for it; None: wait.
-    Raises ExlcapError where another process holds it and waiting is not wanted.
+    what: the other process does, as "downloads net.onnx". otherwise: what to do instead of waiting; None: wait.
+    Raises ExlcapError when another process holds the lock and waiting is not wanted.
     """
     from filelock import FileLock, Timeout
 

@@ -30,7 +30,7 @@ OKS_AREA_FACTOR = 0.53
 
 
 def joint_index(name: str) -> int:
-    """Place of a joint in the order.
+    """Index of a joint in JOINTS.
 
     >>> joint_index("head")
     12
@@ -42,7 +42,7 @@ def joint_index(name: str) -> int:
 
 
 def mirrored(name: str) -> str:
-    """Name of the joint on the other side of the body; head and neck are their own mirror.
+    """Name of the joint on the other side of the body; head and neck map to themselves.
 
     >>> mirrored("left_wrist"), mirrored("head")
     ('right_wrist', 'head')

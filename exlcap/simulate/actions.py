@@ -11,12 +11,12 @@ import numpy as np
 from exlcap.simulate.body import Arm, Leg, Pose
 
 PoseAt = Callable[[float], Pose]
-"""From time in seconds to joint angles."""
+"""Maps time in seconds to joint angles."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A pose and where it is: hips above (x, z) in metres, yaw 0 facing the viewer. sits: on a stool of its own."""
+class PlacedPose:
+    """A pose and its place: hips above (x, z) in metres; at yaw 0 it faces the viewer. sits: on a stool, drawn too."""
 
     pose: Pose
     x: float
@@ -27,7 +27,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Motion:
-    """One person's motion within one step: an action on an elliptic path or about a place, as a function of time."""
+    """One person's motion within one step: an action along an elliptic path or on the spot, over time."""
 
     action: str
     pose_at: PoseAt
@@ -37,8 +37,8 @@ class Motion:
     start: float
     facing: float
 
-    def at(self, time_s: float) -> Placed:
-        """Where the person is at a time, and how."""
+    def at(self, time_s: float) -> PlacedPose:
+        """Place and pose of the person at a time."""
         angle = self.start + 2 * pi * self.turns_per_s * time_s
         x = self.centre[0] + self.reach[0] * cos(angle)
         z = self.centre[1] + self.reach[1] * sin(angle)
@@ -46,11 +46,11 @@ class Motion:
         if self.action == "walk":  # face where the path leads
             direction = np.sign(self.turns_per_s)
             yaw = float(np.arctan2(-direction * self.reach[0] * sin(angle), direction * self.reach[1] * cos(angle)))
-        return Placed(self.pose_at(time_s), x, z, yaw, self.action == "sit")
+        return PlacedPose(self.pose_at(time_s), x, z, yaw, self.action == "sit")
 
 
 def random_motion(rng: np.random.Generator, depth_m: float, half_width_m: float, lane_m: float) -> Motion:
-    """A motion at about a depth, mostly within half_width_m of the middle and lane_m of the depth."""
+    """A random motion, mostly within half_width_m of the middle of the view and lane_m of a depth."""
     action = str(rng.choice(list(ACTIONS), p=WEIGHTS))
     walks = action == "walk"
     across = rng.uniform(0.4, 0.9) * half_width_m if walks else rng.uniform(0.02, 0.06)
@@ -73,7 +73,7 @@ def random_motion(rng: np.random.Generator, depth_m: float, half_width_m: float,
 def _wave(
     rng: np.random.Generator, low: float, high: float, hz: tuple[float, float] = (0.2, 0.8)
 ) -> Callable[[float], float]:
-    """An angle that swings between two random places in low..high."""
+    """An angle that swings between two random values in low..high."""
     mean, swing = rng.uniform(low, high), rng.uniform(0.15, 0.5) * (high - low) / 2
     rate, phase = 2 * pi * rng.uniform(*hz), rng.uniform(0, 2 * pi)
     return lambda t: float(np.clip(mean + swing * sin(rate * t + phase), low, high))

@@ -20,18 +20,18 @@ SIDES: tuple[tuple[str, int], tuple[str, int]] = (("left", 1), ("right", -1))
 
 
 @dataclass(frozen=True)
-class Figure:
+class Physique:
     """Size of a person. build widens trunk and limbs: 1 is average."""
 
     height_m: float
     build: float
 
-    def m(self, share: float) -> float:
-        """A length along the body, given as a share of its height."""
+    def along_m(self, share: float) -> float:
+        """A length along the body in metres, given as a share of its height."""
         return share * self.height_m
 
-    def wide(self, share: float) -> float:
-        """A width or radius, which grows with the build."""
+    def across_m(self, share: float) -> float:
+        """A width or radius in metres, given as a share of the height; it grows with the build."""
         return share * self.height_m * self.build
 
 
@@ -76,7 +76,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Points of a posed body in the world (metres), and the turn of its parts: rotations (3, 3), own axes to world."""
+    """Points of a posed body in the world (metres), and the rotations (3, 3) of its parts: own axes to world."""
 
     points: dict[str, Vector]
     turns: dict[str, Vector]
@@ -104,46 +104,46 @@ def about_z(angle: float) -> Vector:
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
-def posed(figure: Figure, pose: Pose, x: float, z: float, yaw: float) -> Skeleton:
+def posed(physique: Physique, pose: Pose, x: float, z: float, yaw: float) -> Skeleton:
     """The skeleton of a person whose hips are above (x, z) on the ground and whose lowest foot touches it."""
     pelvis = about_y(yaw)
     trunk = pelvis @ about_x(pose.lean) @ about_z(pose.tilt) @ about_y(pose.twist)
     head = trunk @ about_y(pose.turn) @ about_x(pose.nod - 0.5 * pose.lean)
     points = {"pelvis": np.zeros(3)}
     turns = {"pelvis": pelvis, "trunk": trunk, "head": head}
-    points["neck"] = trunk @ (0, figure.m(0.288), 0)
-    points["skull"] = points["neck"] + head @ (0, figure.m(0.117), figure.m(0.012))
-    points["head"] = points["skull"] + head @ (0, figure.m(0.066), 0)
+    points["neck"] = trunk @ (0, physique.along_m(0.288), 0)
+    points["skull"] = points["neck"] + head @ (0, physique.along_m(0.117), physique.along_m(0.012))
+    points["head"] = points["skull"] + head @ (0, physique.along_m(0.066), 0)
     for side, sign in SIDES:
-        _pose_arm(figure, getattr(pose, f"{side}_arm"), side, sign, points, turns)
-        _pose_leg(figure, getattr(pose, f"{side}_leg"), side, sign, points, turns)
+        _pose_arm(physique, getattr(pose, f"{side}_arm"), side, sign, points, turns)
+        _pose_leg(physique, getattr(pose, f"{side}_leg"), side, sign, points, turns)
     lowest = min(points[f"{side}_{end}"][1] for side, _ in SIDES for end in ("toe", "heel", "knee"))
-    shift = np.array([x, figure.m(0.02) - lowest + pose.lift_m, z])
+    shift = np.array([x, physique.along_m(0.02) - lowest + pose.lift_m, z])
     return Skeleton({name: point + shift for name, point in points.items()}, turns)
 
 
 def _pose_arm(
-    figure: Figure, arm: Arm, side: str, sign: int, points: dict[str, Vector], turns: dict[str, Vector]
+    physique: Physique, arm: Arm, side: str, sign: int, points: dict[str, Vector], turns: dict[str, Vector]
 ) -> None:
     upper = turns["trunk"] @ about_x(-arm.flex) @ about_z(sign * arm.abduct) @ about_y(-sign * arm.spin)
     fore = upper @ about_x(-arm.bend)
-    shoulder = points["neck"] + turns["trunk"] @ (sign * figure.m(0.108), -figure.m(0.022), 0)
-    elbow = shoulder + upper @ (0, -figure.m(0.180), 0)
-    wrist = elbow + fore @ (0, -figure.m(0.146), 0)
+    shoulder = points["neck"] + turns["trunk"] @ (sign * physique.along_m(0.108), -physique.along_m(0.022), 0)
+    elbow = shoulder + upper @ (0, -physique.along_m(0.180), 0)
+    wrist = elbow + fore @ (0, -physique.along_m(0.146), 0)
     points.update({f"{side}_shoulder": shoulder, f"{side}_elbow": elbow, f"{side}_wrist": wrist})
-    points[f"{side}_hand"] = wrist + fore @ (0, -figure.m(0.045), 0)
+    points[f"{side}_hand"] = wrist + fore @ (0, -physique.along_m(0.045), 0)
     turns[f"{side}_hand"] = fore
 
 
 def _pose_leg(
-    figure: Figure, leg: Leg, side: str, sign: int, points: dict[str, Vector], turns: dict[str, Vector]
+    physique: Physique, leg: Leg, side: str, sign: int, points: dict[str, Vector], turns: dict[str, Vector]
 ) -> None:
     thigh = turns["pelvis"] @ about_x(-leg.flex) @ about_z(sign * leg.abduct)
     shank = thigh @ about_x(leg.bend)
     foot = turns["pelvis"] @ about_y(sign * 0.15) @ about_x(0.6 * max(0.0, leg.bend - leg.flex))
-    hip = points["pelvis"] + turns["pelvis"] @ (sign * figure.m(0.055), 0, 0)
-    knee = hip + thigh @ (0, -figure.m(0.245), 0)
-    ankle = knee + shank @ (0, -figure.m(0.246), 0)
+    hip = points["pelvis"] + turns["pelvis"] @ (sign * physique.along_m(0.055), 0, 0)
+    knee = hip + thigh @ (0, -physique.along_m(0.245), 0)
+    ankle = knee + shank @ (0, -physique.along_m(0.246), 0)
     points.update({f"{side}_hip": hip, f"{side}_knee": knee, f"{side}_ankle": ankle})
-    points[f"{side}_heel"] = ankle + foot @ (0, -figure.m(0.022), -figure.m(0.022))
-    points[f"{side}_toe"] = ankle + foot @ (0, -figure.m(0.024), figure.m(0.105))
+    points[f"{side}_heel"] = ankle + foot @ (0, -physique.along_m(0.022), -physique.along_m(0.022))
+    points[f"{side}_toe"] = ankle + foot @ (0, -physique.along_m(0.024), physique.along_m(0.105))

@@ -1,4 +1,4 @@
-"""The light that falls on the focal plane, finer than the sensors, and how each view samples it.
+"""The light on the focal plane, on a finer grid than the sensors', and how each view samples it.
 
 Both views are taken from the same canvas, each through its own geometry, so neither is a resampling of the other.
 """
@@ -32,12 +32,12 @@ class Canvas:
 
     @property
     def xs(self) -> npt.NDArray[np.float32]:
-        """Horizontal place of each column in bright pixels, (width,)."""
+        """Horizontal position of each column in bright pixels, (width,)."""
         return (self.left + np.arange(self.width) / SUPERSAMPLING).astype(np.float32)
 
     @property
     def ys(self) -> npt.NDArray[np.float32]:
-        """Vertical place of each row in bright pixels, (height,)."""
+        """Vertical position of each row in bright pixels, (height,)."""
         return (self.top + np.arange(self.height) / SUPERSAMPLING).astype(np.float32)
 
     def from_well(self, points: Points) -> Points:
@@ -47,7 +47,7 @@ class Canvas:
 
 
 def canvas_for(alignment: Alignment) -> Canvas:
-    """A canvas that holds all that either camera sees."""
+    """A canvas that covers everything either camera sees."""
     seen = np.vstack([image_corners(alignment.well_size), alignment.map_low_to_well(image_corners(alignment.low_size))])
     left, top = (math.floor(v) - MARGIN_PX for v in seen.min(0))
     right, bottom = (math.ceil(v) + MARGIN_PX for v in seen.max(0))
@@ -55,7 +55,7 @@ def canvas_for(alignment: Alignment) -> Canvas:
 
 
 def focus(light: Irradiance) -> Irradiance:
-    """The canvas, float32 (H, W, 3), as lens and pixel aperture blur it."""
+    """Blur a canvas, float32 (H, W, 3), as the lens and the pixel aperture do."""
     import cv2
 
     blurred: Irradiance = cv2.GaussianBlur(light, (0, 0), PSF_SIGMA_PX * SUPERSAMPLING)
@@ -64,9 +64,9 @@ def focus(light: Irradiance) -> Irradiance:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Which light each pixel of an RGGB mosaic collects: bilinear between four samples, in double-precision places.
+    """What light each pixel of an RGGB mosaic collects: bilinear interpolation between four samples.
 
-    index: flat place of the upper left sample's channel in the canvas, (H, W). right, down: weights towards the
+    index: flat index of the upper left sample's channel in the canvas, (H, W). right, down: weights towards the
     samples to the right and below, float32 (H, W).
     """
 

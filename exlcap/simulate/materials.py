@@ -1,4 +1,4 @@
-"""What things are made of: functions from places on a shape to albedo (linear RGB)."""
+"""What things are made of: functions from positions on a shape to albedo (linear RGB)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WEAVE: Array = np.random.default_rng(0).normal(1, 1, (64, 64)).astype(np.float3
 
 
 def weave(local: Array, amount: float, scale: float = 23.0) -> Array:
-    """Factors about 1, (N, 1), that vary finely over a surface."""
+    """Factors around 1, (N, 1), that vary finely over a surface."""
     u = (local[:, 0] * scale + local[:, 2] * 1.7 * scale).astype(np.int32) & 63
     v = (local[:, 1] * scale * 1.3).astype(np.int32) & 63
     factors: Array = np.maximum(1 + np.float32(amount) * (_WEAVE[v, u] - 1), 0.2)[:, None]
@@ -56,7 +56,7 @@ def cloth(rng: np.random.Generator, plain_share: float = 0.4) -> Material:
 
 
 def sleeve(covered: Material, bare: Material, share: float) -> Material:
-    """A limb that is covered along its first share and bare beyond."""
+    """A limb covered along its first part and bare beyond it."""
 
     def material(local: Array) -> Array:
         return np.where((local[:, 1] < share)[:, None], covered(local), bare(local))

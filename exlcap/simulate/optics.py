@@ -1,4 +1,4 @@
-"""What an emulated rig is made of: seeds, and how the dark view truly lies on the bright one."""
+"""What defines an emulated rig: its seeds, and the true geometry of the dark view on the bright one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exlcap.core.rig import Emulator, Rig
 
 
 def emulator_of(rig: Rig) -> Emulator:
-    """What stands before an emulated rig's cameras. Raises ExlcapError for a rig without [emulator]."""
+    """The [emulator] table of a rig. Raises ExlcapError for a rig without [emulator]."""
     if rig.emulator is None:
         raise ExlcapError(
             f"rig {rig.name!r} has no [emulator] table, so there is nothing to simulate",
@@ -23,7 +23,7 @@ def emulator_of(rig: Rig) -> Emulator:
 
 
 def name_number(scene: str) -> int:
-    """A number that stands for a scene's name in seeds."""
+    """The number that a scene's name contributes to seeds."""
     return zlib.crc32(scene.encode())
 
 

@@ -1,4 +1,4 @@
-"""Drawn people: clothes, skin and hair on a posed body, and the labels that are true of them."""
+"""Drawn people: clothes, skin and hair on a posed body, and their true labels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from exlcap.core.joints import JOINTS, N_JOINTS
 from exlcap.core.labels import Keypoints, Person, inside
-from exlcap.simulate.actions import Placed
-from exlcap.simulate.body import SIDES, Figure, Skeleton, posed
+from exlcap.simulate.actions import PlacedPose
+from exlcap.simulate.body import SIDES, Physique, Skeleton, posed
 from exlcap.simulate.materials import cloth, face, plain, print_on_chest, random_colour, sleeve
 from exlcap.simulate.shapes import Bounds, Ellipsoid, Limb, Material, Part, Picture, Vector, draw
 
@@ -19,18 +19,18 @@ FEWEST_JOINTS = 3
 
 HIDING_DISTANCE = {"shoulder": 0.09, "elbow": 0.05, "wrist": 0.045, "hip": 0.115, "knee": 0.06, "ankle": 0.05,
                    "head": 0.06, "neck": 0.08}  # fmt: skip
-"""A joint lies this far under its own skin or clothes at most, as a share of the height; what is nearer hides it."""
+"""How far under skin or clothes a joint lies at most, as a share of the height; anything further in front hides it."""
 
 
 SHADOWS_M = {"pelvis": 0.34, "left_ankle": 0.16, "right_ankle": 0.16}
-"""What casts a soft shadow on the floor, and its radius."""
+"""Body points that cast a soft shadow on the floor, and its radius."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one person wears and is, fixed for a scene."""
+    """One person's build and clothes, the same throughout a scene."""
 
-    figure: Figure
+    physique: Physique
     skin: Material
     hair: Material
     face: Material
@@ -54,7 +54,7 @@ def random_look(rng: np.random.Generator) -> Look:
     short_sleeves, shorts = rng.random() < 0.5, rng.random() < 0.3
     long_hair = bool(rng.random() < 0.45)
     return Look(
-        figure=Figure(float(np.clip(height, 1.1, 2.0)), float(np.clip(rng.normal(1.0, 0.12), 0.8, 1.35))),
+        physique=Physique(float(np.clip(height, 1.1, 2.0)), float(np.clip(rng.normal(1.0, 0.12), 0.8, 1.35))),
         skin=skin,
         hair=plain(hair_colour, 0.25),
         face=face(skin_colour, hair_colour, long_hair, bool(rng.random() < 0.2)),
@@ -69,35 +69,35 @@ def random_look(rng: np.random.Generator) -> Look:
 
 
 def body_parts(look: Look, skeleton: Skeleton) -> list[Part]:
-    """The parts of a person in the world."""
-    figure, points, turns = look.figure, skeleton.points, skeleton.turns
+    """The shapes that make up a person, in world coordinates."""
+    wide, along = look.physique.across_m, look.physique.along_m
+    points, turns = skeleton.points, skeleton.turns
     trunk = points["neck"] - points["pelvis"]
 
     def ball(centre: Vector, turn: str, half: tuple[float, float, float], material: Material) -> Part:
         return Part(Ellipsoid(centre, turns[turn] * np.array(half)), material)
 
     def limb(start: str, end: str, radii: tuple[float, float], material: Material) -> Part:
-        return Part(Limb(points[start], points[end], figure.wide(radii[0]), figure.wide(radii[1])), material)
+        return Part(Limb(points[start], points[end], wide(radii[0]), wide(radii[1])), material)
 
-    wide, m = figure.wide, figure.m
     parts = [
-        ball(points["pelvis"] + 0.70 * trunk, "trunk", (wide(0.100), m(0.105), wide(0.070)), look.chest),
-        ball(points["pelvis"] + 0.36 * trunk, "trunk", (wide(0.086), m(0.120), wide(0.064)), look.top),
-        ball(points["pelvis"] + 0.04 * trunk, "pelvis", (wide(0.094), m(0.075), wide(0.070)), look.trousers),
+        ball(points["pelvis"] + 0.70 * trunk, "trunk", (wide(0.100), along(0.105), wide(0.070)), look.chest),
+        ball(points["pelvis"] + 0.36 * trunk, "trunk", (wide(0.086), along(0.120), wide(0.064)), look.top),
+        ball(points["pelvis"] + 0.04 * trunk, "pelvis", (wide(0.094), along(0.075), wide(0.070)), look.trousers),
         limb("left_shoulder", "right_shoulder", (0.037, 0.037), look.top),
         Part(Limb(points["neck"], points["skull"], wide(0.034), wide(0.030)), look.skin),
-        ball(points["skull"], "head", (m(0.046), m(0.066), m(0.057)), look.face),
-        ball(points["skull"] + turns["head"] @ (0, -m(0.010), m(0.055)), "head",
-             (m(0.009), m(0.014), m(0.012)), look.skin),
+        ball(points["skull"], "head", (along(0.046), along(0.066), along(0.057)), look.face),
+        ball(points["skull"] + turns["head"] @ (0, -along(0.010), along(0.055)), "head",
+             (along(0.009), along(0.014), along(0.012)), look.skin),
     ]  # fmt: skip
     if look.long_hair:
-        centre = points["skull"] + turns["head"] @ (0, -m(0.035), -m(0.024))
-        parts.append(ball(centre, "head", (m(0.050), m(0.088), m(0.040)), look.hair))
+        centre = points["skull"] + turns["head"] @ (0, -along(0.035), -along(0.024))
+        parts.append(ball(centre, "head", (along(0.050), along(0.088), along(0.040)), look.hair))
     for side, _ in SIDES:
         parts += [
             limb(f"{side}_shoulder", f"{side}_elbow", (0.034, 0.027), look.sleeve[0]),
             limb(f"{side}_elbow", f"{side}_wrist", (0.027, 0.018), look.sleeve[1]),
-            ball(points[f"{side}_hand"], f"{side}_hand", (m(0.013), m(0.050), m(0.024)), look.skin),
+            ball(points[f"{side}_hand"], f"{side}_hand", (along(0.013), along(0.050), along(0.024)), look.skin),
             limb(f"{side}_hip", f"{side}_knee", (0.056, 0.037), look.trousers),
             limb(f"{side}_knee", f"{side}_ankle", (0.037, 0.025), look.shank),
             limb(f"{side}_heel", f"{side}_toe", (0.024, 0.019), look.shoes),
@@ -108,7 +108,7 @@ def body_parts(look: Look, skeleton: Skeleton) -> list[Part]:
 def stool(look: Look, skeleton: Skeleton, material: Material) -> list[Part]:
     """What somebody sits on: a seat on one leg."""
     pelvis = skeleton.points["pelvis"]
-    seat = pelvis - (0, look.figure.wide(0.085), 0)
+    seat = pelvis - (0, look.physique.across_m(0.085), 0)
     foot = np.array([pelvis[0], 0.02, pelvis[2]])
     return [
         Part(Ellipsoid(seat, np.diag([0.21, 0.035, 0.21])), material),
@@ -118,7 +118,7 @@ def stool(look: Look, skeleton: Skeleton, material: Material) -> list[Part]:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnPerson:
     """A person as drawn: joints in bright pixels (14, 2), their depths (14,), and the box of the whole outline."""
 
     owner: int
@@ -128,9 +128,9 @@ class Drawn:
     outline: Bounds
 
 
-def draw_people(picture: Picture, cast: Iterable[tuple[Look, Placed]], stools: Material) -> list[Drawn]:
-    """Draw people into a picture, shadows first; person number n (from 1) owns its pixels."""
-    posed_cast = [(look, at, posed(look.figure, at.pose, at.x, at.z, at.yaw)) for look, at in cast]
+def draw_people(picture: Picture, cast: Iterable[tuple[Look, PlacedPose]], stools: Material) -> list[DrawnPerson]:
+    """Draw people into a picture, shadows first; the pixels of person n (from 1) get n as their owner."""
+    posed_cast = [(look, at, posed(look.physique, at.pose, at.x, at.z, at.yaw)) for look, at in cast]
     for _, _, skeleton in posed_cast:
         for name, radius_m in SHADOWS_M.items():
             _shadow(picture, skeleton.points[name], radius_m)
@@ -141,7 +141,7 @@ def draw_people(picture: Picture, cast: Iterable[tuple[Look, Placed]], stools: M
         boxes = np.array([draw(picture, part, owner) for part in body_parts(look, skeleton)])
         outline: Bounds = (boxes[:, 0].min(), boxes[:, 1].min(), boxes[:, 2].max(), boxes[:, 3].max())
         places, depths = picture.eye.project(skeleton.joints())
-        drawn.append(Drawn(owner, look, places, depths, outline))
+        drawn.append(DrawnPerson(owner, look, places, depths, outline))
     return drawn
 
 
@@ -162,10 +162,11 @@ def _shadow(picture: Picture, above: Vector, radius_m: float) -> None:
     lit *= np.where(far, dark, 1).astype(np.float32)[..., None]
 
 
-def label(picture: Picture, drawn: Drawn, size: tuple[int, int]) -> Person | None:
-    """The true label of a drawn person in a frame of (width, height) bright pixels; None when too little is in it.
+def label(picture: Picture, drawn: DrawnPerson, size: tuple[int, int]) -> Person | None:
+    """The true label of a drawn person in a frame of (width, height) bright pixels; None when too little
+    of the person is in it.
 
-    Flags: 2 visible, 1 hidden by another person, a prop or the own body, 0 outside the frame. The box holds the whole
+    Flags: 2 visible, 1 hidden by another person, a prop or their own body, 0 outside the frame. The box holds the whole
     outline, hidden parts too, cut to the frame, and every labelled joint.
     """
     keypoints: Keypoints = np.column_stack([drawn.places, np.where(_visible(picture, drawn), 2.0, 1.0)])
@@ -183,14 +184,14 @@ def label(picture: Picture, drawn: Drawn, size: tuple[int, int]) -> Person | Non
     )
 
 
-def _visible(picture: Picture, drawn: Drawn) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _visible(picture: Picture, drawn: DrawnPerson) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which joints nothing hides: bool (14,); what is outside the canvas counts as hidden."""
     visible = np.zeros(N_JOINTS, bool)
     places = np.rint(picture.canvas.from_well(drawn.places)).astype(int)
     for joint, (column, row) in enumerate(places):
         if not (0 <= column < picture.canvas.width and 0 <= row < picture.canvas.height):
             continue
-        under = HIDING_DISTANCE[JOINTS[joint].split("_")[-1]] * drawn.look.figure.height_m
+        under = HIDING_DISTANCE[JOINTS[joint].split("_")[-1]] * drawn.look.physique.height_m
         own = picture.owner[row, column] == drawn.owner
         visible[joint] = picture.depth[row, column] > drawn.depths[joint] - (under if own else 0.0)
     return visible

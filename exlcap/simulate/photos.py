@@ -19,9 +19,9 @@ from exlcap.simulate.optics import name_number
 from exlcap.simulate.people import FEWEST_JOINTS
 
 ZOOM, PAN = 0.02, 0.01
-"""How far the camera zooms and pans to and fro, as shares of the frame."""
+"""How far the camera zooms and pans back and forth, as shares of the frame."""
 DARKEST_MEAN = 0.01
-"""Mean linear light below which a photograph is no bright frame."""
+"""Mean linear light below which a photograph is too dark to serve as a bright frame."""
 
 
 def photo_view(
@@ -51,11 +51,13 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Irradia
     """The photograph of a scene with its people, and its linear light.
 
     Scenes listed in rig.toml get different ones while there are enough; a photograph too dark to be a bright frame is
-    passed over. Raises ExlcapError when the folder is missing or no photograph in it can serve.
+    skipped. Raises ExlcapError when the folder is missing or no photograph in it is usable.
     """
     folder, labels = Path(emulator.photos or ""), Path(emulator.labels or "")
     if not folder.is_dir():
-        raise ExlcapError(f"no folder of photographs at {folder}", "mend `photos` in the [emulator] table of rig.toml")
+        raise ExlcapError(
+            f"no folder of photographs at {folder}", "correct `photos` in the [emulator] table of rig.toml"
+        )
     labelled = sorted((image for image in read_coco(labels) if image.people), key=lambda image: image.file_name)
     usable = [image for image in labelled if (folder / image.file_name).is_file()]
     if not usable:
@@ -66,7 +68,7 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Irradia
     order = np.random.default_rng([emulator.seed, 4]).permutation(len(usable))
     listed = sorted(emulator.scenes)
     number = listed.index(scene) if scene in listed else len(listed) + name_number(scene)
-    stride = max(1, len(listed))  # what one scene passes over, no other listed scene takes
+    stride = max(1, len(listed))  # a photograph that one scene skips is taken by no other listed scene
     for turn in range(len(usable)):
         image = usable[int(order[(number + turn * stride) % len(usable)])]
         light = read_linear(folder / image.file_name, image.size)
@@ -81,17 +83,17 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Irradia
 def read_linear(path: Path, size: tuple[int, int] | None) -> Irradiance:
     """A photograph as linear light, float32 (H, W, 3) RGB, in the orientation in which its pixels are stored.
 
-    Raises ExlcapError when it cannot be read, or is not of the (width, height) that its labels say.
+    Raises ExlcapError when it cannot be read, or its (width, height) is not what its labels say.
     """
     import cv2
 
     data = np.frombuffer(path.read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
     if image is None:
-        raise ExlcapError(f"{path} is not an image that can be read", "replace the file or take it out of the labels")
-    found = (image.shape[1], image.shape[0])
-    if size not in (None, found):
-        raise ExlcapError(f"{path} is {found[0]}x{found[1]}, its labels say {size[0]}x{size[1]}",
+        raise ExlcapError(f"{path} is not an image that can be read", "replace the file or remove it from the labels")
+    actual = (image.shape[1], image.shape[0])
+    if size not in (None, actual):
+        raise ExlcapError(f"{path} is {actual[0]}x{actual[1]}, its labels say {size[0]}x{size[1]}",
                           "its joints would be misplaced; use the photograph that was labelled")  # fmt: skip
     linear: Irradiance = _linear_table()[cv2.cvtColor(image, cv2.COLOR_BGR2RGB)]
     return linear
@@ -107,7 +109,7 @@ def _linear_table() -> npt.NDArray[np.float32]:
 def photo_to_well(photo: tuple[int, int], frame: tuple[int, int], time_s: float) -> Matrix:
     """3 x 3 matrix from pixel centres of a photograph to those of the bright frame at a time; sizes (width, height).
 
-    The photograph fills the frame about the common centre at every time.
+    The photograph fills the frame at every moment.
     """
     zoom = 1 + 2 * PAN + ZOOM * (1 + sin(2 * pi * time_s / 7.3)) / 2
     scale = zoom * max(frame[0] / photo[0], frame[1] / photo[1])
@@ -117,7 +119,7 @@ def photo_to_well(photo: tuple[int, int], frame: tuple[int, int], time_s: float)
 
 
 def move_person(person: Person, matrix: Matrix, size: tuple[int, int]) -> Person | None:
-    """A labelled person of a photograph in the frame; None when too few joints are in it."""
+    """A labelled person of a photograph, in pixels of the frame; None when too few joints are inside it."""
     keypoints = person.keypoints.copy()
     keypoints[:, :2] = apply_homography(matrix, keypoints[:, :2])
     keypoints[person.keypoints[:, 2] == 0] = 0

@@ -1,4 +1,4 @@
-"""Frames of an emulated rig: for every pulse the raw frame of each camera and the people who are truly there."""
+"""Frames of an emulated rig: for every pulse the raw frame of each camera and the true labels of the people."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from exlcap.simulate.scenery import Place, empty_scene
 from exlcap.simulate.sensor import SensorModel, expose
 
 PulseView = Callable[[int], tuple[Irradiance, tuple[Person, ...]]]
-"""From the number of a pulse to the light on the canvas, in focus, and the people in the bright frame."""
+"""Maps the number of a pulse to the light on the canvas, in focus, and the people in the bright frame."""
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """What both cameras give for one pulse, and the truth about it.
+    """Both cameras' frames of one pulse, and the true labels.
 
-    well, low: uint16 (H, W), 12-bit RGGB; low as its camera gives it, mirrored where the rig says so. people: joints in
+    well, low: uint16 (H, W), 12-bit RGGB; low as its camera sees it, mirrored where the rig says so. people: joints in
     pixel centres of the bright raw frame.
     """
 
@@ -44,8 +44,8 @@ def render_step(
 ) -> Iterator[Pulse]:
     """Pulses first .. first + count - 1 of a step.
 
-    A pulse depends on the rig's emulator, the scene's name, take, step.k and its index alone, so a take that is resumed
-    goes on with the same frames. reference: a static scene without people, with the same light in every frame.
+    A pulse depends on the rig's emulator, the scene's name, take, step.k and its index alone, so a resumed take
+    continues with the same frames. reference: a static scene without people, with the same light in every frame.
     Raises ExlcapError for a rig without [emulator] or photographs that cannot be used.
     """
     emulator = emulator_of(rig)
@@ -88,7 +88,7 @@ def _view(rig: Rig, scene: str, take: int, step: Step, canvas: Canvas, truth: Al
 
 
 def grey_on_average(light: Irradiance) -> Irradiance:
-    """A scene whose channels have one mean, as a lab's reference with a grey card: its white balance is then right.
+    """A scene whose channels share one mean, like a reference with a grey card, so that its white balance is right.
 
     light: float32 (H, W, 3). Nothing gets brighter.
     """
@@ -98,7 +98,7 @@ def grey_on_average(light: Irradiance) -> Irradiance:
 
 
 def _clock(rig: Rig, take: int, step: Step) -> Callable[[int], float]:
-    """Time of a pulse in seconds; takes and steps are apart as if the operator had paused between them."""
+    """Time of a pulse in seconds; with pauses between takes and steps, as an operator makes them."""
     begin = 600.0 * take + 20.0 * step.k
     return lambda index: begin + index / rig.sync.pulse_hz
 
@@ -106,7 +106,7 @@ def _clock(rig: Rig, take: int, step: Step) -> Callable[[int], float]:
 def _drawn_view(
     place: Place, take: int, step: Step, people: tuple[int, int], clock: Callable[[int], float]
 ) -> PulseView:
-    """A drawn scene: the same people in the same clothes for all its takes, each step another bit of their day."""
+    """A drawn scene: the same people in the same clothes in all its takes; each step shows another time."""
     empty = empty_scene(place)
     rng = np.random.default_rng([*place.seed, 2])
     looks = [random_look(rng) for _ in range(rng.integers(people[0], people[1] + 1))]
@@ -116,7 +116,7 @@ def _drawn_view(
         motion_rng = np.random.default_rng([*place.seed, 3, take, step.k, number])
         # heights spread over the frame from 25 to 85 %, so depths do by their inverse
         share = 0.25 + 0.60 * (number + motion_rng.uniform(0.1, 0.9)) / len(looks)
-        depth = max(2.6, look.figure.height_m * empty.eye.focal_px / (share * place.size[1]))
+        depth = max(2.6, look.physique.height_m * empty.eye.focal_px / (share * place.size[1]))
         half_width = depth * place.size[0] / 2 / empty.eye.focal_px
         motions.append(random_motion(motion_rng, depth, half_width, lane_m=0.12 * depth))
 

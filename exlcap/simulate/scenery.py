@@ -13,14 +13,14 @@ from exlcap.simulate.materials import cloth, plain, random_colour, weave
 from exlcap.simulate.shapes import Array, Box, Ellipsoid, Eye, Lighting, Limb, Material, Part, Picture, Vector, draw
 
 MEAN_SRGB = 108
-"""Mean level of a well exposed picture of the empty scene, of 255."""
+"""Mean level of a well-exposed picture of the empty scene, 0..255."""
 BRIGHTEST = 0.93
 """Nothing in a scene is brighter, so that noise at white seldom clips."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What determines an empty scene. name: of the scene. size: of the bright frame, (width, height)."""
+    """What determines an empty scene. size: of the bright frame, (width, height). reference: a fuller scene."""
 
     seed: tuple[int, ...]
     size: tuple[int, int]
@@ -30,7 +30,7 @@ class Place:
 
 @lru_cache(maxsize=1)
 def empty_scene(place: Place) -> Picture:
-    """The scene without people, as a picture to draw on a copy of; lighting holds its exposure."""
+    """The scene without people; draw on a copy of it. Its lighting includes the exposure."""
     rng = np.random.default_rng([*place.seed, 1])
     width, height = place.size
     eye = Eye(
@@ -64,7 +64,7 @@ def empty_scene(place: Place) -> Picture:
 
 
 def _draw_room(picture: Picture, rng: np.random.Generator) -> float:
-    """Floor, back wall, side walls and ceiling; returns how far the back wall is, in metres."""
+    """Floor, back wall, side walls and ceiling; returns the distance of the back wall in metres."""
     eye = picture.eye
     wall_m, half_m, ceiling_m = rng.uniform(9, 13), rng.uniform(4.0, 6.5), rng.uniform(3.2, 5.0)
     across = (picture.canvas.xs[None, :] - np.float32(eye.centre_x)) / np.float32(eye.focal_px)

@@ -27,11 +27,11 @@ class SensorModel:
 
     @property
     def electrons_per_dn(self) -> float:
-        """Conversion at 0 dB, where a full well is just white."""
+        """Conversion at 0 dB, at which a full well is just white."""
         return self.full_well_e / (WHITE_DN - self.black_level_dn)
 
     def electrons_per_us(self, scene_light: float = 1.0) -> float:
-        """What white collects without a filter: scene light 1 fills the well in 1000 us."""
+        """Electrons per microsecond that white gives without a filter: scene light 1 fills the well in 1000 us."""
         return self.full_well_e * scene_light / 1000
 
 
@@ -55,8 +55,8 @@ def expose(
 ) -> Raw:
     """A raw frame of a scene.
 
-    light: linear light, 1 is white; float32 (H, W, 3) RGB, or (H, W) when it is mosaiced already (RGGB).
-    electrons_per_us: what white collects in an unfiltered pixel. transmittance: of the filter before the camera.
+    light: linear light, 1 is white; float32 (H, W, 3) RGB, or (H, W) if it is mosaiced already (RGGB).
+    electrons_per_us: what white gives in an unfiltered pixel. transmittance: of the filter in front of the camera.
     Returns uint16 (H, W), 12-bit RGGB.
     """
     seen = light if light.ndim == 2 else mosaic(light)

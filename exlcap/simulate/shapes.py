@@ -17,14 +17,14 @@ from exlcap.simulate.canvas import SUPERSAMPLING, Canvas, Irradiance
 Array = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 Material = Callable[[Array], Array]
-"""From places on a shape, (N, 3) in its own axes, to albedo (N, 3), linear RGB."""
+"""Maps positions on a shape, (N, 3) in its own axes, to albedo (N, 3), linear RGB."""
 Bounds = tuple[float, float, float, float]
 """left, top, right, bottom in bright pixel centres."""
 
 
 @dataclass(frozen=True)
 class Eye:
-    """A pinhole camera that looks straight ahead. Lengths of the picture in bright pixels, height in metres."""
+    """A pinhole camera that looks straight ahead. Image lengths in bright pixels, height in metres."""
 
     focal_px: float
     centre_x: float
@@ -41,14 +41,14 @@ class Eye:
 
 @dataclass(frozen=True)
 class Lighting:
-    """A distant lamp and light from everywhere. direction: unit vector towards the lamp."""
+    """A distant lamp and ambient light. direction: unit vector towards the lamp."""
 
     direction: Vector
     key: float
     ambient: float
 
     def shade(self, albedo: Array, normal: Array) -> Array:
-        """Irradiance that leaves surfaces (N, 3) with unit normals (N, 3): Lambert's law, contours a little darker."""
+        """Light reflected by surfaces (N, 3) with unit normals (N, 3): Lambert's law, contours slightly darkened."""
         lambert = np.maximum(normal @ self.direction.astype(np.float32), 0)
         facing = np.float32(0.6) + np.float32(0.4) * np.maximum(normal[:, 2], 0)
         shaded: Array = albedo * ((self.ambient + self.key * lambert) * facing).astype(np.float32)[:, None]
@@ -73,21 +73,21 @@ class Picture:
         rows = slice(max(0, int(np.ceil(top))), max(0, min(self.canvas.height, int(bottom) + 1)))
         return rows, slice(max(0, int(np.ceil(left))), max(0, min(self.canvas.width, int(right) + 1)))
 
-    def put(self, rows: slice, columns: slice, found: Found, material: Material, owner: int) -> None:
-        """Draw what was found in a window, where nothing nearer is drawn."""
+    def put(self, rows: slice, columns: slice, hits: Hits, material: Material, owner: int) -> None:
+        """Shade the hits in a window, except where something nearer is drawn."""
         depth = self.depth[rows, columns]
-        row, column = found.row, found.column
-        nearer = found.depth < depth[row, column]
+        row, column = hits.row, hits.column
+        nearer = hits.depth < depth[row, column]
         row, column = row[nearer], column[nearer]
-        colour = self.lighting.shade(material(found.local[nearer]), found.normal[nearer])
-        depth[row, column] = found.depth[nearer]
+        colour = self.lighting.shade(material(hits.local[nearer]), hits.normal[nearer])
+        depth[row, column] = hits.depth[nearer]
         self.light[rows, columns][row, column] = colour
         self.owner[rows, columns][row, column] = owner
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where a shape is seen: places in a window (N,), depth (N,), place in its own axes and unit normal (N, 3)."""
+class Hits:
+    """Where sight lines hit a shape: row, column and depth (N,), point in its own axes and unit normal (N, 3)."""
 
     row: npt.NDArray[np.intp]
     column: npt.NDArray[np.intp]
@@ -98,7 +98,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """centre (3,), axes (3, 3): its columns are the half axes, in metres. Own axes: the unit sphere."""
+    """centre (3,), axes (3, 3): its columns are the semi-axes, in metres. Own axes: the unit sphere."""
 
     centre: Vector
     axes: Vector
@@ -109,7 +109,7 @@ class Ellipsoid:
         half = np.linalg.norm(self.axes[:2], axis=1) * eye.focal_px / depth[0]
         return _box(place - half, place + half)
 
-    def find(self, eye: Eye, x: Array, y: Array) -> Found:
+    def intersect(self, eye: Eye, x: Array, y: Array) -> Hits:
         """Where it is seen among columns x (W,) and rows y (H,) in bright pixels."""
         place, depth = eye.project(self.centre[None])
         metres_per_px = depth[0] / eye.focal_px
@@ -125,12 +125,12 @@ class Ellipsoid:
         row, column = np.nonzero(root > 0)
         w = (np.sqrt(root[row, column]) - b[row, column]) / a
         local = np.stack([p[i][row, column] + w * towards[i] for i in range(3)], axis=1)
-        return Found(row, column, (depth[0] - w).astype(np.float32), local, _unit(local @ inverse))
+        return Hits(row, column, (depth[0] - w).astype(np.float32), local, _unit(local @ inverse))
 
 
 @dataclass(frozen=True)
 class Limb:
-    """A round limb between two points (3,), its radius changing evenly between them, in metres.
+    """A round limb between two points (3,), its radius varying linearly between them, in metres.
 
     Own axes: y runs from 0 to 1 along it; x and z are the normal's, in the world.
     """
@@ -146,7 +146,7 @@ class Limb:
         radius = (np.array([self.start_radius, self.end_radius]) * eye.focal_px / depth)[:, None]
         return _box(place - radius, place + radius)
 
-    def find(self, eye: Eye, x: Array, y: Array) -> Found:
+    def intersect(self, eye: Eye, x: Array, y: Array) -> Hits:
         """Where it is seen among columns x (W,) and rows y (H,) in bright pixels."""
         middle = (self.start + self.end) / 2
         place, depth = eye.project(np.stack([self.start, self.end, middle]))
@@ -166,7 +166,7 @@ class Limb:
             square = radius**2 - (ex - np.float32(point[0])) ** 2 - (ey - np.float32(point[1])) ** 2
             w = np.maximum(w, np.where(square > 0, np.sqrt(np.maximum(square, 0)) + np.float32(point[2]), -np.inf))
         a = 1 - axis[2] ** 2 * (1 + slope**2)
-        if a > 1e-3:  # else one looks along it and sees only an end
+        if a > 1e-3:  # otherwise the view is along the limb, and only an end is visible
             along = ex * axis[0] + ey * axis[1]
             wide = self.start_radius + slope * along
             b = -axis[2] * (along + slope * wide)
@@ -181,7 +181,7 @@ class Limb:
         normal = _unit(point - t[:, None] * axis)
         local = normal.copy()
         local[:, 1] = t / max(length, 1e-9)
-        return Found(row, column, (depth[0] - w).astype(np.float32), local, normal)
+        return Hits(row, column, (depth[0] - w).astype(np.float32), local, normal)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Box:
         place, _ = eye.project(corners)
         return _box(place)
 
-    def find(self, eye: Eye, x: Array, y: Array) -> Found:
+    def intersect(self, eye: Eye, x: Array, y: Array) -> Hits:
         """Where it is seen among columns x (W,) and rows y (H,) in bright pixels."""
         shape = (len(y), len(x))
         ray = np.empty((3, *shape), np.float32)
@@ -218,7 +218,7 @@ class Box:
         hit = face[row, column]
         each = np.arange(len(hit))
         normal[each, hit] = -np.sign(way[each, hit])
-        return Found(row, column, depth, local, normal)
+        return Hits(row, column, depth, local, normal)
 
 
 Shape = Ellipsoid | Limb | Box
@@ -237,8 +237,8 @@ def draw(picture: Picture, part: Part, owner: int) -> Bounds:
     bounds = part.shape.bounds(picture.eye)
     rows, columns = picture.window(bounds)
     if rows.start < rows.stop and columns.start < columns.stop:
-        found = part.shape.find(picture.eye, picture.canvas.xs[columns], picture.canvas.ys[rows])
-        picture.put(rows, columns, found, part.material, owner)
+        hits = part.shape.intersect(picture.eye, picture.canvas.xs[columns], picture.canvas.ys[rows])
+        picture.put(rows, columns, hits, part.material, owner)
     return bounds
 
 
@@ -264,4 +264,4 @@ def _box(*points: Vector) -> Bounds:
     return float(left), float(top), float(right), float(bottom)
 
 
-__all__ = ["SUPERSAMPLING", "Box", "Ellipsoid", "Eye", "Found", "Lighting", "Limb", "Part", "Picture", "draw"]
+__all__ = ["SUPERSAMPLING", "Box", "Ellipsoid", "Eye", "Hits", "Lighting", "Limb", "Part", "Picture", "draw"]

@@ -209,7 +209,7 @@ def test_weights_from_a_server_and_from_a_file(walked, cards, tmp_path, monkeypa
     server.server_close()
     assert annotate(walked, "--network", card)["takes"][0]["people"] == 16  # from the cache
     monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path / "other"))
-    with pytest.raises(ExlcapError, match="cannot be had") as caught:
+    with pytest.raises(ExlcapError, match="cannot be downloaded") as caught:
         annotate(walked, "--network", card)
     assert url in caught.value.hint
     assert "--weights maps=FILE" in caught.value.hint

@@ -126,7 +126,7 @@ def test_a_file_that_changed_meanwhile_is_not_stitched_to_the_old_beginning(serv
     server.cuts = downloads.TRIES
     path = tmp_path / "net.zip"
     server.cut = 1000
-    with pytest.raises(ExlcapError, match="cannot be had"):
+    with pytest.raises(ExlcapError, match="cannot be downloaded"):
         fetch(server.url, path)
     server.content, server.etag = CONTENT[::-1], '"two"'
     fetch(server.url, path)
@@ -180,7 +180,7 @@ def test_nobody_listening_is_told_with_the_way_out(server, tmp_path):
     url = server.url
     server.shutdown()
     server.server_close()
-    with pytest.raises(ExlcapError, match="cannot be had") as caught:
+    with pytest.raises(ExlcapError, match="cannot be downloaded") as caught:
         fetch(url, tmp_path / "net.zip", way_out="give the file with --weights FILE")
     assert "--weights FILE" in caught.value.hint
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exlcap.core.joints import JOINTS, joint_index, mirrored
-from exlcap.simulate.actions import ACTIONS, Placed, random_motion
-from exlcap.simulate.body import Arm, Figure, Leg, Pose, posed
+from exlcap.simulate.actions import ACTIONS, PlacedPose, random_motion
+from exlcap.simulate.body import Arm, Leg, Physique, Pose, posed
 from exlcap.simulate.canvas import Canvas
 from exlcap.simulate.materials import plain
 from exlcap.simulate.people import draw_people, label, random_look
@@ -53,7 +53,7 @@ def owner_near(picture, x, y):
 
 @pytest.mark.parametrize(("yaw", "left_is_right_on_screen"), [(0.0, True), (np.pi, False)])
 def test_left_is_on_the_right_of_the_picture_only_when_one_faces_the_viewer(picture, yaw, left_is_right_on_screen):
-    (person,) = show(picture, Placed(Pose(), 0, -4, yaw))
+    (person,) = show(picture, PlacedPose(Pose(), 0, -4, yaw))
     for name in JOINTS:
         if name.startswith("left_"):
             left, right = person.keypoints[joint_index(name), 0], person.keypoints[joint_index(mirrored(name)), 0]
@@ -63,9 +63,9 @@ def test_left_is_on_the_right_of_the_picture_only_when_one_faces_the_viewer(pict
 @settings(max_examples=60)
 @given(action=st.sampled_from(sorted(ACTIONS)), seed=st.integers(0, 10_000), time_s=st.floats(0, 100))
 def test_every_action_is_a_body_whose_bones_keep_their_length_and_which_stands_on_the_floor(action, seed, time_s):
-    figure = Figure(1.8, 1.0)
+    physique = Physique(1.8, 1.0)
     pose = ACTIONS[action](np.random.default_rng(seed))(time_s)
-    points = posed(figure, pose, 1.0, -5.0, 0.7).points
+    points = posed(physique, pose, 1.0, -5.0, 0.7).points
     bones = {("shoulder", "elbow"): 0.180, ("elbow", "wrist"): 0.146, ("hip", "knee"): 0.245, ("knee", "ankle"): 0.246}
     for side in ("left", "right"):
         for (a, b), share in bones.items():
@@ -80,13 +80,13 @@ def test_every_action_is_a_body_whose_bones_keep_their_length_and_which_stands_o
 def test_joint_angles_change_smoothly(action):
     pose_at = ACTIONS[action](np.random.default_rng(5))
     times = np.arange(0, 4, 0.01)
-    joints = np.stack([posed(Figure(1.7, 1), pose_at(t), 0, -5, 0).joints() for t in times])
+    joints = np.stack([posed(Physique(1.7, 1), pose_at(t), 0, -5, 0).joints() for t in times])
     assert np.linalg.norm(np.diff(joints, axis=0), axis=2).max() < 0.15  # 15 m/s: faster than any hand here
     assert np.ptp(joints, axis=0).max() > 0.02  # and nobody is frozen
 
 
 def test_bending_an_elbow_brings_the_hand_forward_and_bending_a_knee_brings_the_foot_back():
-    bent = posed(Figure(1.8, 1), Pose(left_arm=Arm(bend=1.5), right_leg=Leg(bend=1.5)), 0, 0, 0).points
+    bent = posed(Physique(1.8, 1), Pose(left_arm=Arm(bend=1.5), right_leg=Leg(bend=1.5)), 0, 0, 0).points
     assert bent["left_wrist"][2] > bent["left_elbow"][2] + 0.2
     assert bent["right_ankle"][2] < bent["right_knee"][2] - 0.3
 
@@ -95,7 +95,7 @@ def test_bending_an_elbow_brings_the_hand_forward_and_bending_a_knee_brings_the_
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_joints_lie_on_the_persons_own_pixels_and_within_the_box(picture, action, yaw):
     pose = ACTIONS[action](np.random.default_rng(3))(1.3)
-    (person,) = show(picture, Placed(pose, 0.2, -5.5, yaw, action == "sit"))
+    (person,) = show(picture, PlacedPose(pose, 0.2, -5.5, yaw, action == "sit"))
     x0, y0, width, height = person.box
     for name, (x, y, flag) in zip(JOINTS, person.keypoints, strict=True):
         assert flag in (1, 2), name
@@ -105,7 +105,7 @@ def test_joints_lie_on_the_persons_own_pixels_and_within_the_box(picture, action
 
 
 def test_the_box_is_tight_about_the_drawn_pixels(picture):
-    (person,) = show(picture, Placed(Pose(), 0.3, -5, 0.4))
+    (person,) = show(picture, PlacedPose(Pose(), 0.3, -5, 0.4))
     rows, columns = np.nonzero(picture.owner == 1)
     xs, ys = picture.canvas.xs[columns], picture.canvas.ys[rows]
     drawn = (xs.min(), ys.min(), xs.max() - xs.min(), ys.max() - ys.min())
@@ -113,25 +113,25 @@ def test_the_box_is_tight_about_the_drawn_pixels(picture):
 
 
 def test_the_head_joint_is_the_top_of_the_head(picture):
-    (person,) = show(picture, Placed(Pose(nod=0.0), 0, -4, 0))
+    (person,) = show(picture, PlacedPose(Pose(nod=0.0), 0, -4, 0))
     rows, _ = np.nonzero(picture.owner == 1)
     assert person.keypoints[joint_index("head"), 1] == pytest.approx(picture.canvas.ys[rows.min()], abs=1.0)
 
 
 def test_all_joints_of_somebody_alone_who_faces_the_viewer_are_visible(picture):
-    (person,) = show(picture, Placed(Pose(), 0, -4.5, 0))
+    (person,) = show(picture, PlacedPose(Pose(), 0, -4.5, 0))
     assert (person.keypoints[:, 2] == 2).all()
 
 
 def test_the_own_body_hides_the_far_side(picture):
-    (person,) = show(picture, Placed(Pose(), 0, -4.5, np.pi / 2))  # left side away from the viewer
+    (person,) = show(picture, PlacedPose(Pose(), 0, -4.5, np.pi / 2))  # left side away from the viewer
     flags = dict(zip(JOINTS, person.keypoints[:, 2], strict=True))
     assert flags["left_shoulder"] == flags["left_hip"] == 1
     assert flags["right_shoulder"] == flags["right_hip"] == flags["right_knee"] == 2
 
 
 def test_who_stands_behind_somebody_is_hidden_but_labelled(picture):
-    behind, before = show(picture, Placed(Pose(), 0.35, -7, 0), Placed(Pose(), 0, -3.5, 0))
+    behind, before = show(picture, PlacedPose(Pose(), 0.35, -7, 0), PlacedPose(Pose(), 0, -3.5, 0))
     assert (before.keypoints[before.keypoints[:, 2] > 0][:, 2] == 2).all()
     flags = dict(zip(JOINTS, behind.keypoints[:, 2], strict=True))
     assert flags["right_shoulder"] == flags["right_hip"] == 1
@@ -140,15 +140,15 @@ def test_who_stands_behind_somebody_is_hidden_but_labelled(picture):
 
 def test_nobody_is_labelled_who_cannot_be_seen_at_all(picture):
     draw(picture, Part(Box(np.array([-1.5, 0, -3.0]), np.array([1.5, 3.0, -2.9])), GREY), 0)
-    assert show(picture, Placed(Pose(), 0, -7, 0)) == [None]
+    assert show(picture, PlacedPose(Pose(), 0, -7, 0)) == [None]
 
 
 def test_joints_outside_the_frame_are_not_labelled_and_the_box_is_cut(picture):
-    (person,) = show(picture, Placed(Pose(), 0, -2.2, 0))
+    (person,) = show(picture, PlacedPose(Pose(), 0, -2.2, 0))
     assert (person.keypoints[[joint_index("left_ankle"), joint_index("right_ankle")]] == 0).all()
     assert person.keypoints[LEFT, 2] == 2
     assert person.box[1] + person.box[3] == SIZE[1] - 1
-    (gone,) = show(picture, Placed(Pose(), 30.0, -6, 0))
+    (gone,) = show(picture, PlacedPose(Pose(), 30.0, -6, 0))
     assert gone is None
 
 
@@ -157,7 +157,7 @@ def test_front_and_back_differ_in_the_pixels(picture):
     for yaw in (0.0, np.pi):
         view = Picture(picture.canvas, picture.eye, Lighting(np.array([0.0, 0, 1]), 0.5, 0.5),
                        picture.light.copy(), picture.depth.copy(), picture.owner.copy())  # fmt: skip
-        (person,) = show(view, Placed(Pose(), 0, -3.5, yaw))
+        (person,) = show(view, PlacedPose(Pose(), 0, -3.5, yaw))
         (head, neck) = person.keypoints[[joint_index("head"), joint_index("neck")], :2]
         column, row = np.rint(view.canvas.from_well(((head + neck) / 2)[None])[0]).astype(int)
         shown.append(view.light[row - 8 : row + 9, column - 5 : column + 6])
