@@ -10,12 +10,12 @@ from exlcap.align.blocks import cells_of, pooled_shifts
 from exlcap.align.luminance import Mean, luminance, mean_of
 from exlcap.align.quality import CELLS_ACROSS
 from exlcap.align.register import blocks_at, flip
-from exlcap.core.alignment import Alignment, read_alignment
+from exlcap.core.alignment import Alignment
+from exlcap.core.contents import alignment_name_of, read_alignment_named, read_labels_of, read_takes
 from exlcap.core.drift import Drift, read_drift, write_drift
 from exlcap.core.errors import ExlcapError
-from exlcap.core.labels import read_labels
 from exlcap.core.take import Take, read_take
-from exlcap.core.workspace import Workspace, numbered
+from exlcap.core.workspace import Workspace
 
 CELL_SD_PX = 0.5
 FEWEST_CELLS = 6
@@ -29,16 +29,10 @@ def drift_of(workspace: Workspace, take: Take) -> Drift | None:
     As noted in its folder, or measured here and not noted. Without an alignment, what the note says; None without both.
     """
     noted = read_drift(take.folder)
-    labels = workspace.labels(take.header.scene, take.header.number)
-    if labels.exists():
-        name = read_labels(labels).alignment
-    elif alignments := numbered(workspace.alignments, "align", ".json"):
-        name = alignments[-1][1].stem
-    else:
+    name = alignment_name_of(workspace, read_labels_of(workspace, take))
+    if name is None or (noted is not None and noted.alignment == name):
         return noted
-    if noted is not None and noted.alignment == name:
-        return noted
-    return measure_drift(take, name, read_alignment(workspace.alignments / f"{name}.json"))
+    return measure_drift(take, name, read_alignment_named(workspace, name))
 
 
 def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment: Alignment) -> dict[str, Drift]:
@@ -46,15 +40,13 @@ def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment
 
     By name of the take. Raises ExlcapError when there are no takes.
     """
-    folders = list(workspace.takes(scene))
-    if not folders:
+    drifts = {}
+    for take in read_takes(workspace, scene):
+        drifts[take.name] = measure_drift(take, name, alignment)
+        write_drift(take.folder, drifts[take.name])
+    if not drifts:
         raise ExlcapError(f"no takes in {workspace.scene(scene) if scene else workspace.root / 'scenes'}",
                           "shoot one with `exlcap shoot --scene NAME`")  # fmt: skip
-    drifts = {}
-    for folder in folders:
-        take = read_take(folder)
-        drifts[take.name] = measure_drift(take, name, alignment)
-        write_drift(folder, drifts[take.name])
     return drifts
 
 

@@ -12,9 +12,10 @@ from exlcap.annotate.hand_labels import merge, on_bright_frame, read_hand_labels
 from exlcap.annotate.networks.choose import Networks
 from exlcap.core.alignment import Alignment
 from exlcap.core.console import progress, say
+from exlcap.core.contents import read_labels_of, read_takes
 from exlcap.core.errors import ExlcapError
-from exlcap.core.labels import LabelledImage, PairLabels, Person, TakeLabels, read_labels, write_labels
-from exlcap.core.take import Take, read_take
+from exlcap.core.labels import LabelledImage, PairLabels, Person, TakeLabels, write_labels
+from exlcap.core.take import Take
 from exlcap.core.workspace import Workspace
 
 
@@ -40,8 +41,7 @@ def label_from_files(
     images = read_hand_labels(files)
     unused = set(images)
     labelled = []
-    for folder in workspace.takes(scene):
-        take = read_take(folder)
+    for take in read_takes(workspace, scene):
         pair_ids = {take.pair_id(pair) for pair in take.pairs} & set(images)
         if not pair_ids:
             continue
@@ -61,7 +61,7 @@ def label_from_files(
 
 def takes_to_label(workspace: Workspace, scene: str | None) -> list[Take]:
     """Takes with pairs, of one scene or of all. Raises ExlcapError when there are none."""
-    takes = [take for folder in workspace.takes(scene) if (take := read_take(folder)).pairs]
+    takes = [take for take in read_takes(workspace, scene) if take.pairs]
     if not takes:
         raise ExlcapError("no takes to label" + (f" of scene {scene!r}" if scene else ""), "shoot some: `exlcap shoot`")
     return takes
@@ -109,8 +109,7 @@ def _labels_so_far(workspace: Workspace, take: Take, name: str, alignment: Align
             f"{take.name} is {sensor.width}x{sensor.height}, {name} is for {width}x{height}",
             "shoot a reference at this size and run `exlcap align`",
         )
-    path = workspace.labels(take.header.scene, take.header.number)
-    return read_labels(path) if path.exists() else TakeLabels(take.header.scene, take.header.number, name)
+    return read_labels_of(workspace, take) or TakeLabels(take.header.scene, take.header.number, name)
 
 
 def _carried(

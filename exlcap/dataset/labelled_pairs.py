@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exlcap.align.measure_drift import noted_drift
-from exlcap.core.alignment import Alignment, read_alignment
+from exlcap.core.alignment import Alignment
 from exlcap.core.console import say
+from exlcap.core.contents import read_alignment_named, read_labels_of, read_takes
 from exlcap.core.develop import Development, development_of
 from exlcap.core.drift import describe_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes
-from exlcap.core.labels import Decision, PairLabels, decision, read_labels
+from exlcap.core.labels import Decision, PairLabels, decision
 from exlcap.core.rig import LIGHTS, Light
-from exlcap.core.take import Pair, Take, read_take
+from exlcap.core.take import Pair, Take
 from exlcap.core.workspace import Workspace
 from exlcap.dataset.annotations import REJECTED
 from exlcap.dataset.manifest import Parameters
@@ -60,19 +61,17 @@ def collect_labelled_pairs(workspace: Workspace, every: int) -> list[LabelledPai
     """
     labelled: list[LabelledPair] = []
     alignments: dict[str, Alignment] = {}
-    for folder in workspace.takes():
-        take = read_take(folder)
-        path = workspace.labels(take.header.scene, take.header.number)
-        if not path.exists():
+    for take in read_takes(workspace):
+        labels = read_labels_of(workspace, take)
+        if labels is None:
             say(f"note: {take.name} has no labels and is left out; label it with `exlcap annotate`")
             continue
         if missing := take.missing():
             say(
                 f"note: {take.name} is not whole: {sum(missing.values())} pairs are missing, {len(take.pairs)} are used"
             )
-        labels = read_labels(path)
         if labels.alignment not in alignments:
-            alignments[labels.alignment] = read_alignment(workspace.alignments / f"{labels.alignment}.json")
+            alignments[labels.alignment] = read_alignment_named(workspace, labels.alignment)
         lean = replace(take, pairs=(), orphans=())  # of many long takes, only the chosen pairs stay in memory
         name, alignment = labels.alignment, alignments[labels.alignment]
         for step in take.header.steps:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from exlcap.core.alignment import Alignment, read_alignment
+from exlcap.core.alignment import Alignment
 from exlcap.core.console import progress, say
-from exlcap.core.develop import Development, Rgb8, amplified, cropped, develop, development_of, low_on_well, to_srgb
+from exlcap.core.contents import read_alignment_named, read_labels_of, read_takes
+from exlcap.core.develop import Development, Rgb8, amplified, develop_aligned, development_of, to_srgb
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
-from exlcap.core.labels import PairLabels, read_labels
+from exlcap.core.labels import PairLabels
 from exlcap.core.rig import LIGHTS, Light
-from exlcap.core.take import Pair, Take, read_take
+from exlcap.core.take import Pair, Take
 from exlcap.core.workspace import Workspace
 
 SLICES = ("well", "low", "low_amplified")
@@ -59,14 +60,12 @@ def pairs_to_review(workspace: Workspace, scene: str | None) -> list[ReviewPair]
     Raises ExlcapError when there is none.
     """
     items: list[ReviewPair] = []
-    for folder in workspace.takes(scene):
-        take = read_take(folder)
-        path = workspace.labels(take.header.scene, take.header.number)
-        if not path.exists():
+    for take in read_takes(workspace, scene):
+        labels = read_labels_of(workspace, take)
+        if labels is None:
             say(f"note: {take.name} has no labels and is left out; label it with `exlcap annotate`")
             continue
-        labels = read_labels(path)
-        alignment = read_alignment(workspace.alignments / f"{labels.alignment}.json")
+        alignment = read_alignment_named(workspace, labels.alignment)
         items += [ReviewPair(take, pair, labels.pairs[take.pair_id(pair)], alignment)
                   for pair in take.pairs if take.pair_id(pair) in labels.pairs]  # fmt: skip
     if not items:
@@ -104,8 +103,7 @@ def _write_pictures(folder: Path, item: ReviewPair) -> str:
 
 def pictures(item: ReviewPair) -> dict[str, Rgb8]:
     """Pictures of the three slices, uint8 (H, W, 3) sRGB; the amplified one is made from 12 bits."""
-    well, low = (develop(item.take.raw(item.pair, light), item.development(light)) for light in LIGHTS)
-    well, low = cropped(well, item.alignment), low_on_well(low, item.alignment)
+    well, low = develop_aligned(item.take, item.pair, item.alignment)
     return {"well": to_srgb(well), "low": to_srgb(low), "low_amplified": to_srgb(amplified(low))}
 
 
