@@ -71,7 +71,7 @@ class PlainAnswer(Plain):
 
 def taught(config: Config) -> PoseNet:
     """A network whose BatchNorms have seen noise, so that its answers depend on the input."""
-    model = build_model(config.model, config.uses_lsbn, 0)
+    model = build_model(config.model, config.method.lsbn, 0)
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.out_channels == 14:
             nn.init.normal_(module.weight, std=0.05, generator=torch.Generator().manual_seed(1))
@@ -157,7 +157,7 @@ def main() -> None:
     if options.plain_only:
         batch, calls = options.plain_only
         with torch.inference_mode():
-            net = {"plain": plainly(build_model(config.model, config.uses_lsbn, 0).eval(), config)}
+            net = {"plain": plainly(build_model(config.model, config.method.lsbn, 0).eval(), config)}
             print(timed(net, crops(config, batch), calls)["plain"])
         return
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

@@ -163,8 +163,7 @@ def gradient_share(model: Any, people: Any, config: Any) -> float:
     model.train()
     weights = list(model.backbone.parameters())
     losses = batch_losses(model, batch, config)
-    assert losses.low is not None and losses.well is not None
-    pose = torch.autograd.grad(losses.low + losses.well, weights)
+    pose = torch.autograd.grad(losses.parts["low"] + losses.parts["well"], weights)
     lupi = config.lupi.weight * batch_lupi(model(batch.images, batch.n_low).features, batch.n_low, config)
     return _norm(torch.autograd.grad(lupi, weights, allow_unused=True)) / _norm(pose)
 
@@ -191,7 +190,7 @@ def official_gradient_share(lab: Path) -> float:
         for light in ("low", "well")
     )  # fmt: skip
     people = [PairCrop(a, b) for a, b in zip(low, well, strict=True)]
-    return 8 * gradient_share(build_model(config.model, config.uses_lsbn, 0), people, config)
+    return 8 * gradient_share(build_model(config.model, config.method.lsbn, 0), people, config)
 
 
 def _norm(gradients: tuple[torch.Tensor | None, ...]) -> float:

@@ -11,13 +11,13 @@ import click
 from exlcap.cli import workspace_of
 from exlcap.core.console import json_option, result
 from exlcap.core.errors import ExlcapError
+from exlcap.train.methods import METHOD_NAMES
 
 if TYPE_CHECKING:
     from exlcap.core.workspace import Workspace
-    from exlcap.train.config import Settings
+    from exlcap.train.settings import Settings
 
 PRESETS = ("modern", "official", "small")
-METHODS = ("ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "baseline-low", "baseline-well")
 
 
 @click.command()
@@ -30,7 +30,7 @@ METHODS = ("ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "bas
     help="Settings to begin with: today's recipe, the official code's, or a small net for CPUs [default: modern].",
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file over the preset.")
-@click.option("--method", type=click.Choice(METHODS), help="Row of the paper's tables [default: ours].")
+@click.option("--method", type=click.Choice(METHOD_NAMES), help="Row of the paper's tables [default: ours].")
 @click.option(
     "--backbone-weights",
     metavar="FILE",
@@ -104,14 +104,16 @@ def train_command(
         train_data = resumed_run(folder, config, workspace.dataset(config.data))
     else:
         config = new_config(preset_name or "modern", config_file, options)
-        folder = workspace.run(run or f"{config.data}-{config.method}")
+        folder = workspace.run(run or f"{config.data}-{config.method.name}")
         train_data = new_run(folder, config, workspace.dataset(config.data))
-    tell(f"run {folder.name}: {config.method}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs")
+    tell(
+        f"run {folder.name}: {config.method.name}, ResNet-{config.model.depth}, {len(train_data.train)} people in pairs"
+    )
     state = train(folder, config, train_data)
     facts = {
         "run": folder.name,
         "folder": str(folder),
-        "method": config.method,
+        "method": config.method.name,
         "epochs": state.epoch,
         "seconds": round(state.seconds, 1),
         "people": len(train_data.train),
@@ -132,8 +134,8 @@ def _compare(
     from exlcap.train.distributed import world
     from exlcap.train.prepare import new_config
 
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise ExlcapError(f"no method {unknown[0]!r}", f"choose from {', '.join(METHODS)}")
+    if unknown := [name for name in methods if name not in METHOD_NAMES]:
+        raise ExlcapError(f"no method {unknown[0]!r}", f"choose from {', '.join(METHOD_NAMES)}")
     try:
         numbers = [int(seed) for seed in _listed(seeds)]
     except ValueError:
@@ -149,7 +151,7 @@ def _compare(
     runs = plan(workspace, name, configs)
     train_all(workspace, runs)
     if world().first:
-        order = sorted(runs, key=lambda one: methods.index(one.config.method))
+        order = sorted(runs, key=lambda one: methods.index(one.config.method.name))
         text, facts = summarise(workspace.run(name), order)
         result(text, facts, as_json)
 

@@ -15,10 +15,11 @@ from typing import Any
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json, sha256_file, write_atomic, write_json
 from exlcap.core.workspace import Workspace
-from exlcap.train.config import Config, config_from_toml, differences
+from exlcap.train.config import Config
 from exlcap.train.data.people import TEST_SPLITS, data_checksum
 from exlcap.train.distributed import tell, world
 from exlcap.train.loop import train
+from exlcap.train.methods import TABLE
 from exlcap.train.prepare import new_run, resumed_run
 from exlcap.train.results.evaluate import How, evaluate_run
 from exlcap.train.results.table import (
@@ -26,7 +27,6 @@ from exlcap.train.results.table import (
     OCN,
     OCN_SPLITS,
     PAPER_NOTE,
-    PAPER_ROW_OF,
     TRUE_BOXES,
     Row,
     Table,
@@ -36,6 +36,7 @@ from exlcap.train.results.table import (
 )
 from exlcap.train.results.trained import load_best
 from exlcap.train.runs import load_checkpoint
+from exlcap.train.stored import config_from_toml, differences
 
 Splits = Mapping[str, float | None]
 """AP by split, None where nobody is."""
@@ -55,13 +56,14 @@ def plan(workspace: Workspace, name: str, configs: Sequence[Config]) -> list[Pla
     Raises ExlcapError when one is given twice, or was begun with other settings.
     """
     runs = [
-        Planned(workspace.run(f"{name}-{config.method}-s{config.seed}"), config)
+        Planned(workspace.run(f"{name}-{config.method.name}-s{config.seed}"), config)
         for config in sorted(configs, key=lambda config: config.seed)
     ]
     for i, run in enumerate(runs):
         if run.folder in [other.folder for other in runs[:i]]:
             raise ExlcapError(
-                f"{run.config.method} with seed {run.config.seed} is given twice", "name each method and each seed once"
+                f"{run.config.method.name} with seed {run.config.seed} is given twice",
+                "name each method and each seed once",
             )
         path = run.folder / "config.toml"
         if path.exists():
@@ -109,8 +111,8 @@ def summarise(folder: Path, runs: Sequence[Planned]) -> tuple[str, dict[str, Any
         judged = _judgement(run.folder)
         assert judged is not None, "train_all judges every run"
         aps = {name: None if s is None else float(s["ap"]) for name, s in judged["splits"].items()}
-        found.setdefault(run.config.method, {})[run.config.seed] = aps
-        details.append({"run": run.folder.name, "method": run.config.method, "seed": run.config.seed,
+        found.setdefault(run.config.method.name, {})[run.config.seed] = aps
+        details.append({"run": run.folder.name, "method": run.config.method.name, "seed": run.config.seed,
                         "epoch": judged["epoch"], "splits": judged["splits"]})  # fmt: skip
     table = comparison({method: list(by_seed.values()) for method, by_seed in found.items()})
     seeds = sorted({run.config.seed for run in runs})
@@ -141,7 +143,7 @@ def comparison(found: Mapping[str, Sequence[Splits]]) -> Table:
         means = tuple(statistics.mean(v) if (v := _known(column)) else None for column in values)
         spread = tuple(statistics.stdev(v) if len(v := _known(column)) > 1 else None for column in values)
         own.append(Row(method, f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}", means, spread))
-    wanted = {PAPER_ROW_OF[method] for method in found if method in PAPER_ROW_OF}
+    wanted = {method.paper.name for method in TABLE if method.name in found and method.paper is not None}
     paper = [Row(*row) for row in (OCN if ocn else TRUE_BOXES) if row[0] in wanted]
     return Table(columns, (*own, *paper))
 

@@ -1,36 +1,24 @@
-"""What a training run is told: every setting has one name and lives in a TOML file.
+"""The settings of a training run: every setting has one name and lives in a TOML file.
 
 The presets in `presets/` are complete and commented; a file given with ``--config`` replaces some of their values;
-options of the command line come last. The sum of all is written to the run's config.toml.
+options of the command line come last. The result is written to the run's config.toml.
+
+A new setting gets a default that trains as before the setting existed: runs of older versions are read with it
+(`stored`). Presets name every setting all the same; a test holds them to it.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator
 
-from exlcap.core.errors import ExlcapError
-from exlcap.core.records import Record, parse
+from exlcap.core.records import Record
+from exlcap.train.methods import Method, method_named
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-PRESETS = Path(__file__).parent / "presets"
-Method = Literal[
-    "ours", "lsbn", "lupi", "lupi-feat", "unpaired", "baseline-all", "baseline-low", "baseline-well"
-]  # fmt: skip
-Lights = Literal["low", "well", "both"]
-Match = Literal["gram", "features"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Settings = dict[str, Any]
-"""Nested tables of TOML values."""
+MethodRow = Annotated[Method, PlainValidator(method_named), PlainSerializer(lambda method: method.name, str)]
+"""A row of the table of methods; files hold its name."""
 
 
 class InputConfig(Record):
@@ -77,7 +65,7 @@ class LossConfig(Record):
 
 
 class LupiConfig(Record):
-    """The loss between the features of both lightings."""
+    """The loss between the features of the two lights."""
 
     weight: float = Field(ge=0)
     normalisation: Literal["paper", "relative"]
@@ -135,7 +123,7 @@ class Config(Record):
     """config.toml of a run: complete, so that ``--config`` with it repeats the run."""
 
     data: str
-    method: Method
+    method: MethodRow
     seed: int = Field(ge=0)
     input: InputConfig
     model: ModelConfig
@@ -149,89 +137,3 @@ class Config(Record):
     def size(self) -> tuple[int, int]:
         """(height, width) of the network's input in pixels."""
         return self.model.height, self.model.width
-
-    @property
-    def lights(self) -> Lights:
-        """Which images the method trains on."""
-        single: dict[str, Lights] = {"baseline-low": "low", "baseline-well": "well"}
-        return single.get(self.method, "both")
-
-    @property
-    def uses_lsbn(self) -> bool:
-        """Whether there is one BatchNorm per lighting."""
-        return self.method in ("ours", "lsbn", "lupi-feat", "unpaired")
-
-    @property
-    def uses_lupi(self) -> bool:
-        """Whether features of both lightings are compared."""
-        return self.method in ("ours", "lupi", "lupi-feat", "unpaired")
-
-    @property
-    def match(self) -> Match:
-        """What of them is compared."""
-        return "features" if self.method == "lupi-feat" else "gram"
-
-    @property
-    def paired(self) -> bool:
-        """Whether those of the same person are compared."""
-        return self.method != "unpaired"
-
-
-def preset(name: str) -> Settings:
-    """Values of a preset that comes with exlcap."""
-    return read_toml(PRESETS / f"{name}.toml")
-
-
-def preset_names() -> list[str]:
-    """Presets that come with exlcap."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
-
-
-def read_toml(path: Path) -> Settings:
-    """A TOML file as nested tables. Raises ExlcapError when it is missing or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExlcapError(f"config not found: {path}", "check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExlcapError(f"{path} is not valid TOML: {error}", "mend that line") from None
-
-
-def config_from_toml(text: str, source: Path) -> Config:
-    """A complete config, as a run and its checkpoints keep it. Raises ExlcapError naming `source` and a bad value."""
-    return parse(Config, tomllib.loads(text), source, "it was written by another version of exlcap; start a new run")
-
-
-def merged(base: Settings, over: Settings) -> Settings:
-    """`base` with the values of `over` in place of its own, table by table; None in `over` changes nothing."""
-    result = dict(base)
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merged(result[key], value)
-        elif value is not None:
-            result[key] = value
-    return result
-
-
-def differences(old: Config, new: Config) -> list[str]:
-    """Settings that differ, one line each, as ``optim.lr: 0.001 -> 0.002``."""
-    before, after = dict(_flat(old.model_dump())), dict(_flat(new.model_dump()))
-    return [f"{key}: {before[key]} -> {after[key]}" for key in before if before[key] != after[key]]
-
-
-def _flat(settings: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def to_toml(config: Config) -> str:
-    """The config as TOML; `config_from_toml` reads it back equal."""
-    settings = config.model_dump(mode="json", exclude_none=True)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if not isinstance(value, dict)]
-    for name, table in settings.items():
-        if isinstance(table, dict):
-            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"

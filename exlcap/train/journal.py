@@ -118,10 +118,7 @@ class Journal:
             LogRow(
                 epoch=epoch,
                 seconds=seconds,
-                loss=losses["loss"],
-                loss_low=losses.get("loss_low"),
-                loss_well=losses.get("loss_well"),
-                loss_lupi=losses.get("loss_lupi"),
+                losses=losses,
                 lr=lr,
                 val_ap=val_ap,
                 val_ap_low=aps.get("low"),
@@ -136,7 +133,7 @@ class Journal:
             by_light = {f"val_ap_{light}": ap for light, ap in aps.items()}
             self._points(epoch * self._steps - 1, {"val_ap": val_ap, **by_light})
         if aps or done:
-            title = f"{self._folder.name}: {self._config.method} on {self._config.data}"
+            title = f"{self._folder.name}: {self._config.method.name} on {self._config.data}"
             plot_log(self._folder / "loss.png", self._rows, title)
         every = self._config.optim.pictures_every
         if every and judged and (epoch % every == 0 or done):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.rig import Light
-from exlcap.train.config import Config, to_toml
+from exlcap.train.config import Config
 from exlcap.train.data.batches import PairCrop, batches_per_epoch, epoch_batches, prefetched
 from exlcap.train.data.crops import Crop
 from exlcap.train.data.people import Split
@@ -40,6 +40,7 @@ from exlcap.train.step import (
     training_progress,
     update_average,
 )
+from exlcap.train.stored import to_toml
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
                     progress = training_progress(count, steps, now - began, config.optim)
                     lr = learning_rate(progress, state.epoch, config.optim)
                     losses = batch_losses(network, batch, config)
-                    parts = losses.parts()
+                    parts = losses.values()
                     if not math.isfinite(parts["loss"]):
                         raise not_a_number(folder, batch, data.train, parts, state.epoch + 1, state.step + 1)
                     descend(state, losses.total * batch.share, lr, config.optim.clip_norm)
@@ -148,7 +149,7 @@ def new_state(config: Config, device: torch.device, resumed: bool) -> State:
     """
     if config.machine.precision == "fp16" and device.type == "cpu":
         raise ExlcapError("machine.precision: fp16 needs a GPU", 'use "bf16" or "fp32" on this machine')
-    model = build_model(config.model, config.uses_lsbn, config.seed)
+    model = build_model(config.model, config.method.lsbn, config.seed)
     if not resumed:
         load_backbone(model.backbone, config.model)
     model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

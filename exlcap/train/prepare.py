@@ -7,7 +7,7 @@ from pathlib import Path
 from exlcap.core.errors import ExlcapError
 from exlcap.core.records import parse
 from exlcap.core.rig import LIGHTS, Light
-from exlcap.train.config import Config, Settings, config_from_toml, differences, merged, preset, read_toml
+from exlcap.train.config import Config
 from exlcap.train.data.batches import PairCrop
 from exlcap.train.data.cache import cached_crops
 from exlcap.train.data.crops import Crop
@@ -16,6 +16,8 @@ from exlcap.train.distributed import tell, world
 from exlcap.train.loop import TrainData
 from exlcap.train.networks.pretrained import check_backbone
 from exlcap.train.runs import load_checkpoint, start_run
+from exlcap.train.settings import Settings, merged, preset, read_toml
+from exlcap.train.stored import complete, config_from_toml, differences, migrated, read_settings
 
 COMMENTS = "the presets in train/presets say what each setting means"
 
@@ -63,7 +65,7 @@ def new_config(preset_name: str, config_file: Path | None, options: Settings) ->
     """
     settings = preset(preset_name)
     if config_file is not None:
-        settings = merged(settings, read_toml(config_file))
+        settings = merged(settings, read_settings(config_file))
     settings = merged(settings, options)
     if "data" not in settings:
         raise ExlcapError("no data set is named", "add --data NAME, of a data set made with `exlcap build`")
@@ -79,13 +81,13 @@ def resumed_config(folder: Path, config_file: Path | None, options: Settings) ->
     path = folder / "config.toml"
     if not path.exists():
         raise ExlcapError(f"no run to resume in {folder}", "leave out --resume to start it")
-    wanted = read_toml(path)
+    wanted = migrated(read_toml(path), path)
     begun = config_from_toml(path.read_text(encoding="utf-8"), path)
     if (folder / "last.pt").exists():
         begun = config_from_toml(load_checkpoint(folder / "last.pt")["config"], folder / "last.pt")
     if config_file is not None:
-        wanted = merged(wanted, read_toml(config_file))
-    config = parse(Config, merged(wanted, options), config_file or path, COMMENTS)
+        wanted = merged(wanted, read_settings(config_file))
+    config = complete(merged(wanted, options), config_file or path)
     if changed := differences(begun, config):
         raise ExlcapError(
             f"{folder.name} was begun with other settings ({'; '.join(changed)})",
@@ -122,7 +124,7 @@ def _validation(folder: Path, checksum: str, config: Config) -> dict[Light, tupl
         tell("the data set has no validation split: the last weights will be taken for the best")
         return {}
     crops = cached_crops(folder, "val", checksum, split.figures, config.size, config.input)
-    parts = {light: one_light(split, light) for light in LIGHTS if config.lights in ("both", light)}
+    parts = {light: one_light(split, light) for light in LIGHTS if config.method.lights in ("both", light)}
     return {
         light: (part, [crop for crop in crops if crop.figure.light == light])
         for light, part in parts.items()

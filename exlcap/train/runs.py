@@ -6,7 +6,7 @@ import csv
 import io
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,26 +18,28 @@ import torch
 from exlcap import __version__
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic, write_json
-from exlcap.train.config import Config, to_toml
+from exlcap.core.rig import LIGHTS
+from exlcap.train.config import Config
 from exlcap.train.distributed import world
+from exlcap.train.stored import to_toml
 
 FORMAT = 1
+LOSSES = ("loss", "loss_low", "loss_well", "loss_lupi")
+"""Losses that have a column in every log.csv, as since version 0.1; a method with others adds columns behind them."""
+VALUES = ("lr", "val_ap", "val_ap_low", "val_ap_well", "images_per_s", "data_wait")
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pycocotools", "pydantic")
 
 
 @dataclass(frozen=True)
 class LogRow:
-    """One epoch. Losses are means over people; a value that does not exist is None. seconds: since training began.
-
-    images_per_s and data_wait (the part of the time spent waiting for data, 0..1) are of this epoch alone.
+    """One epoch. seconds: since training began. losses: means over people, the total as "loss", its parts as
+    "loss_<name>". A value that does not exist is None. images_per_s and data_wait (the part of the time spent waiting
+    for data, 0..1) are of this epoch alone.
     """
 
     epoch: int
     seconds: float
-    loss: float
-    loss_low: float | None
-    loss_well: float | None
-    loss_lupi: float | None
+    losses: Mapping[str, float]
     lr: float
     val_ap: float | None
     val_ap_low: float | None
@@ -99,12 +101,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def write_log(path: Path, rows: Sequence[LogRow]) -> None:
-    """Write log.csv: one row per epoch, empty where a value does not exist."""
+    """Write log.csv: one row per epoch, empty where a value does not exist.
+
+    The columns of the losses are LOSSES, then any other in the order in which the rows first have it.
+    """
+    losses = list(dict.fromkeys([*LOSSES, *(name for row in rows for name in row.losses)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LogRow.__dataclass_fields__)
+    writer.writerow(["epoch", "seconds", *losses, *VALUES])
     for row in rows:
-        values = (getattr(row, name) for name in LogRow.__dataclass_fields__)
+        values = [row.epoch, row.seconds, *(row.losses.get(name) for name in losses)]
+        values += [getattr(row, name) for name in VALUES]
         writer.writerow("" if v is None else f"{v:.6g}" if isinstance(v, float) else v for v in values)
     write_atomic(path, text.getvalue().encode())
 
@@ -115,8 +122,10 @@ def read_log(path: Path) -> list[LogRow]:
         return []
     rows = []
     for line in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-        values: dict[str, Any] = {name: float(value) if value else None for name, value in line.items()}
-        rows.append(LogRow(**{**values, "epoch": int(line["epoch"])}))
+        values = {name: float(value) for name, value in line.items() if value}
+        losses = {name: value for name, value in values.items() if name == "loss" or name.startswith("loss_")}
+        others: dict[str, Any] = {name: values.get(name) for name in VALUES}
+        rows.append(LogRow(int(line["epoch"]), values["seconds"], losses, **others))
     return rows
 
 
@@ -127,11 +136,10 @@ def plot_log(path: Path, rows: Sequence[LogRow], title: str) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     epochs = [row.epoch for row in rows]
-    curves = {"low": "loss_low", "well": "loss_well", "LUPI": "loss_lupi"}
-    for label, name in curves.items():
-        values = [value for row in rows if (value := getattr(row, name)) is not None]
-        if values:
-            axes.plot(epochs, values, label=f"loss, {label}")
+    for name in dict.fromkeys(name for row in rows for name in row.losses if name != "loss"):
+        part = name.removeprefix("loss_")
+        values = [row.losses.get(name, np.nan) for row in rows]
+        axes.plot(epochs, values, label=f"loss, {part if part in LIGHTS else part.upper()}")
     axes.set(xlabel="epoch", ylabel="loss", title=title, ylim=(0, None))
     handles = axes.get_legend_handles_labels()[0]
     if validated := [row for row in rows if row.val_ap is not None]:

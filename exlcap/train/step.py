@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from exlcap.train.config import Config, OptimConfig
 from exlcap.train.data.batches import Batch
-from exlcap.train.losses.lupi import batch_lupi
 from exlcap.train.losses.pose import pose_losses
 from exlcap.train.machine import autocast
 from exlcap.train.networks.pose_net import Output
@@ -18,35 +18,37 @@ from exlcap.train.networks.pose_net import Output
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch, scalars in float32; None where the method has no such part."""
+    """Losses of a batch, scalars in float32 at least.
+
+    parts: what the total is the weighted sum of, without the weights: the pose losses "low" and "well" of the lights
+    that the method trains on, then its own losses by name.
+    """
 
     total: Tensor
-    low: Tensor | None
-    well: Tensor | None
-    lupi: Tensor | None
+    parts: Mapping[str, Tensor]
 
-    def parts(self) -> dict[str, float]:
-        """Those that there are, by the name they have in log.csv."""
-        named = {"loss": self.total, "loss_low": self.low, "loss_well": self.well, "loss_lupi": self.lupi}
-        found = {name: value.detach() for name, value in named.items() if value is not None}
-        return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
+    def values(self) -> dict[str, float]:
+        """The total as "loss" and its parts as "loss_<name>", as log.csv and TensorBoard name them."""
+        tensors = {"loss": self.total, **{f"loss_{name}": part for name, part in self.parts.items()}}
+        numbers = torch.stack([value.detach() for value in tensors.values()]).tolist()
+        return dict(zip(tensors, numbers, strict=True))
 
 
 def batch_losses(model: nn.Module, batch: Batch, config: Config) -> Losses:
-    """Loss = pose(low) + pose(well) + weight * LUPI, whichever of them the method has; means over people.
+    """Loss = pose(low) + pose(well) + weight * loss for each of the method's own losses; means over people.
 
     The network runs in the config's number format, the losses in float32 at least.
     """
     with autocast(batch.images.device, config.machine):
         output: Output = model(batch.images, batch.n_low)
     per_person = pose_losses(output.levels, output.refined, batch.joints, batch.labelled, config.loss)
-    low = per_person[: batch.n_low].mean() if batch.n_low else None
-    well = per_person[batch.n_low :].mean() if batch.n_low < len(per_person) else None
-    lupi = batch_lupi(output.features, batch.n_low, config) if config.uses_lupi else None
-    parts = [part for part in (low, well) if part is not None]
-    if lupi is not None:
-        parts.append(config.lupi.weight * lupi)
-    return Losses(torch.stack(parts).sum(), low, well, lupi)
+    lights = {"low": per_person[: batch.n_low], "well": per_person[batch.n_low :]}
+    parts = {light: losses.mean() for light, losses in lights.items() if len(losses)}
+    weighted = list(parts.values())
+    for name, method_loss in config.method.losses.items():
+        parts[name], weight = method_loss(output, batch, config)
+        weighted.append(weight * parts[name])
+    return Losses(torch.stack(weighted).sum(), parts)
 
 
 def new_optimizer(model: nn.Module, how: OptimConfig) -> torch.optim.Optimizer:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from exlcap.cli import main
-from exlcap.train.config import config_from_toml
+from exlcap.train.stored import config_from_toml
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -24,6 +24,7 @@ from exlcap.train.data.heatmaps import to_input
 from exlcap.train.distributed import World
 from exlcap.train.journal import Journal, Pace
 from exlcap.train.loop import State, TrainData, train
+from exlcap.train.methods import method_named
 from exlcap.train.postmortem import picture
 from exlcap.train.prepare import new_config, new_run, read_data
 from exlcap.train.runs import load_checkpoint, read_log, save_checkpoint
@@ -113,8 +114,8 @@ def test_a_run_killed_with_kill_9_resumes_to_the_same_bits_as_one_that_was_not(
     for name in ("last.pt", "best.pt"):
         assert_same(*(load_checkpoint(tmp_path / run / name) for run in ("killed", "straight")))
     logs = [read_log(tmp_path / run / "log.csv") for run in ("killed", "straight")]
-    assert [(row.epoch, row.loss, row.lr, row.val_ap) for row in logs[0]] == [
-        (row.epoch, row.loss, row.lr, row.val_ap) for row in logs[1]
+    assert [(row.epoch, row.losses["loss"], row.lr, row.val_ap) for row in logs[0]] == [
+        (row.epoch, row.losses["loss"], row.lr, row.val_ap) for row in logs[1]
     ]
     assert [row.epoch for row in logs[0]] == [1, 2]
 
@@ -148,13 +149,13 @@ def test_another_seed_gives_other_weights(tmp_path: Path, config: Config, data: 
 def test_a_method_s_loss_is_the_sum_of_its_parts(
     tmp_path: Path, config: Config, data_folder: Path, method: str, parts: set[str]
 ) -> None:
-    config = optim(config.model_copy(update={"method": method}), epochs=1)
+    config = optim(config.model_copy(update={"method": method_named(method)}), epochs=1)
     run_in(tmp_path / method, config, read_data(data_folder, config))
     (row,) = read_log(tmp_path / method / "log.csv")
-    found = {name for name in ("loss_low", "loss_well", "loss_lupi") if getattr(row, name) is not None}
-    assert found == parts
-    total = sum(filter(None, (row.loss_low, row.loss_well))) + config.lupi.weight * (row.loss_lupi or 0)
-    assert row.loss == pytest.approx(total, rel=1e-4)
+    assert set(row.losses) == {"loss", *parts}
+    weights = {"loss_low": 1, "loss_well": 1, "loss_lupi": config.lupi.weight}
+    total = sum(weights[name] * row.losses[name] for name in parts)
+    assert row.losses["loss"] == pytest.approx(total, rel=1e-4)
     assert (row.val_ap_low is None) == (method == "baseline-well")
 
 
@@ -163,8 +164,7 @@ def test_only_the_low_light_side_of_a_plain_network_learns_from_lupi(config: Con
     state = loop.new_state(config, torch.device("cpu"), resumed=False)
     batch = next(epoch_batches(data.train, config, 0))
     losses = loop.batch_losses(state.model, batch, config)
-    assert losses.lupi is not None
-    losses.lupi.backward()
+    losses.parts["lupi"].backward()
     bn = state.model.backbone.bn1
     assert bn.low.weight.grad.abs().sum() > 0
     assert bn.well.weight.grad is None or bn.well.weight.grad.abs().sum() == 0
@@ -295,7 +295,8 @@ def test_bf16_trains_with_weights_in_full_precision(tmp_path: Path, config: Conf
     full = run_in(tmp_path / "full", optim(config, epochs=1), data)
     assert {value.dtype for value in half.model.parameters()} == {torch.float32}
     rows = [read_log(tmp_path / name / "log.csv")[0] for name in ("half", "full")]
-    assert rows[0].loss != rows[1].loss and rows[0].loss == pytest.approx(rows[1].loss, rel=0.05)
+    losses = [row.losses["loss"] for row in rows]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=0.05)
     assert not torch.equal(half.model.backbone.conv1.weight, full.model.backbone.conv1.weight)
 
 
@@ -341,7 +342,8 @@ def test_time_ends_training_even_within_an_epoch(
     assert 2 < state.epoch < 50
     epoch_seconds = rows[1].seconds - rows[0].seconds
     assert rows[-2].seconds <= 60 <= rows[-1].seconds < 60 + epoch_seconds
-    assert rows[-1].loss == pytest.approx(rows[-2].loss, rel=0.5)  # a mean over the batches there were
+    losses = [row.losses["loss"] for row in rows]
+    assert losses[-1] == pytest.approx(losses[-2], rel=0.5)  # a mean over the batches there were
     assert rows[-1].lr < 0.1 * config.optim.lr
 
 
@@ -354,6 +356,6 @@ def test_a_small_network_learns_stick_figures_in_light_and_dark(
     config = new_config("small", None, options)
     state = run_in(tmp_path / "run", config, read_data(folder, config))
     (*_, last) = read_log(tmp_path / "run" / "log.csv")
-    assert state.best_ap is not None and math.isfinite(last.loss)
+    assert state.best_ap is not None and math.isfinite(last.losses["loss"])
     assert last.val_ap_well is not None and last.val_ap_well > 30
     assert last.val_ap_low is not None and last.val_ap_low > 30

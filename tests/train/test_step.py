@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from exlcap.train.config import Config, OptimConfig, preset
+from exlcap.train.config import Config, OptimConfig
 from exlcap.train.loop import new_state
 from exlcap.train.prepare import new_config
+from exlcap.train.settings import preset
 from exlcap.train.step import learning_rate, training_progress, update_average
 
 

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from exlcap.core.joints import FLIP_INDICES
 from exlcap.core.rig import Light
-from exlcap.train.config import Config, InputConfig, Lights
+from exlcap.train.config import Config, InputConfig
 from exlcap.train.data.augment import PLAIN, Matrix, change_matrix, draw
 from exlcap.train.data.crops import Crop, place
 from exlcap.train.data.heatmaps import to_map
 from exlcap.train.data.inputs import network_input
 from exlcap.train.distributed import World
+from exlcap.train.methods import Lights
 
 LOW_FIRST: tuple[Light, Light] = ("low", "well")
 CPU = torch.device("cpu")
@@ -92,7 +93,7 @@ def train_batch(
     matrices = np.stack([change_matrix(change, config.size) for change in changes])
     flipped = np.array([change.flip for change in changes])
     gains = torch.tensor([change.gains for change in changes], dtype=torch.float32, device=device)
-    lights = [light for light in LOW_FIRST if config.lights in ("both", light)]
+    lights = [light for light in LOW_FIRST if config.method.lights in ("both", light)]
     n = len(chosen)
     images = torch.empty((n * len(lights), *config.size, 3), device=device).permute(0, 3, 1, 2)  # channels last
     joints, labelled = [], []

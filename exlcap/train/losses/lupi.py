@@ -6,25 +6,32 @@ matrices are sums of many products, which half precision would round away.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from exlcap.train.config import Config, LupiConfig, Match
+from exlcap.train.config import Config, LupiConfig
+from exlcap.train.methods import Match
+
+if TYPE_CHECKING:
+    from exlcap.train.networks.resnet import Features
 
 
-def batch_lupi(features: Sequence[Tensor], n_low: int, config: Config) -> Tensor:
+def batch_lupi(features: Features, n_low: int, config: Config) -> Tensor:
     """The method's LUPI loss of a batch [low..., well...] of pairs in the same order; a scalar, not yet weighted.
 
-    features: one (N, C, H, W) per layer. Without pairing (Table 3) each low-light image is compared with the well-lit
-    image of the next pair of the batch, which the epoch's random order makes somebody else.
+    It compares the method's `layers` of `features`. Without pairing (Table 3) each low-light image is compared with the
+    well-lit image of the next pair of the batch, which the random order of the epoch makes a different person.
     """
-    wells = [f[n_low:].detach() for f in features]
-    if not config.paired:
+    method = config.method
+    assert method.match is not None, f"{method.name} has no LUPI loss"
+    layers: list[Tensor] = [getattr(features, name) for name in method.layers]
+    wells = [f[n_low:].detach() for f in layers]
+    if not method.paired:
         wells = [f.roll(1, 0) for f in wells]
-    return lupi_loss([_Head.apply(f, n_low) for f in features], wells, config.lupi, config.match)  # type: ignore[no-untyped-call]
+    return lupi_loss([_Head.apply(f, n_low) for f in layers], wells, config.lupi, method.match)  # type: ignore[no-untyped-call]
 
 
 class _Head(torch.autograd.Function):

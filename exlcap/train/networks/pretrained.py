@@ -56,7 +56,7 @@ def check_backbone(config: Config) -> str | None:
     if path is None:
         return None
     with torch.device("meta"):
-        backbone = PoseNet(config.model, config.uses_lsbn).backbone
+        backbone = PoseNet(config.model, config.method.lsbn).backbone
     fitted(backbone, path)
     return sha256_file(path)
 

@@ -54,7 +54,7 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     }
     config = trained.config
     boxes = f"boxes detected: {', '.join(how.detections)}" if how.detections else "ground-truth boxes"
-    about = f"{folder.name}: {config.method}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
+    about = f"{folder.name}: {config.method.name}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
     notes = [f"{about}, {FLIP_NOTES[how.flip]}", PAPER_NOTE]
     missing = [name for name in TEST_SPLITS if name not in splits]
     if missing and not set(OCN_SPLITS) & splits.keys():
@@ -67,7 +67,7 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
     data = {
         "format": 1,
         "run": folder.name,
-        "method": config.method,
+        "method": config.method.name,
         "seed": config.seed,
         "epoch": trained.epoch,
         "weights_sha256": sha256_file(folder / "best.pt"),

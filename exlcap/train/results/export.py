@@ -108,7 +108,7 @@ def onnx_bytes(trained: Trained, light: Light) -> bytes:
     assert program is not None
     made = program.model_proto
     _forget_sources(made)
-    about = {"exlcap": __version__, "data": config.data, "method": config.method, "lighting": light}
+    about = {"exlcap": __version__, "data": config.data, "method": config.method.name, "lighting": light}
     onnx.helper.set_model_props(made, about)
     onnx.checker.check_model(made)
     return bytes(made.SerializeToString(deterministic=True))
@@ -175,7 +175,7 @@ def card_toml(trained: Trained, light: Light, path: Path, sha256: str) -> str:
 # Crops of people, RGB, 0..255, go in; a heat map for each joint comes out.
 name = {json.dumps(name)}
 version = {json.dumps(f"epoch {trained.epoch}")}
-about = {json.dumps(f"{config.method}, ResNet-{config.model.depth}, trained on {config.data}; for {lit}")}
+about = {json.dumps(f"{config.method.name}, ResNet-{config.model.depth}, trained on {config.data}; for {lit}")}
 detector_card = "yolox-m"    # finds the people; the network of this card sees one at a time
 
 [weights]

@@ -64,8 +64,17 @@ def predict_photos(
         raise ExlcapError("none of the pictures can be read", "networks of exlcap read pictures of 8-bit sRGB")
     write_json(folder / "results.json", results)
     config = trained.config
-    about = {"format": 1, "exlcap": __version__, "method": config.method, "data": config.data, "epoch": trained.epoch,
-             "light": light, "flip": flip, "pictures": len(photos) - unread, "people": len(results)}  # fmt: skip
+    about = {
+        "format": 1,
+        "exlcap": __version__,
+        "method": config.method.name,
+        "data": config.data,
+        "epoch": trained.epoch,
+        "light": light,
+        "flip": flip,
+        "pictures": len(photos) - unread,
+        "people": len(results),
+    }
     write_json(folder / "about.json", about)
     return results
 

@@ -39,17 +39,6 @@ DETECTED_BOXES: Published = (("ExLPose (ours)", "Table 6", (35.6, 25.0, 11.6, 25
 """With the people that a Cascade R-CNN found."""
 OCN: Published = (("ExLPose (ours)", "Table 5", (35.3, 35.1, 35.2)),)
 """On A7M3, RICOH3 and their mean, with true boxes."""
-PAPER_ROW_OF = {
-    "ours": "ExLPose (ours)",
-    "baseline-low": "Baseline-low",
-    "baseline-well": "Baseline-well",
-    "baseline-all": "Baseline-all",
-    "lsbn": "LSBN only",
-    "lupi": "LUPI only",
-    "lupi-feat": "LSBN + feature matching",
-    "unpaired": "without pairing",
-}
-"""Our name of a method -> its row."""
 PAPER_NOTE = (
     "Table 2 to 6: AP of Lee et al., CVPR 2023, on the real ExLPose or ExLPose-OCN after full training; not comparable "
     "with a row on other data"

@@ -11,12 +11,13 @@ import torch
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.joints import N_JOINTS
-from exlcap.train.config import Config, config_from_toml
+from exlcap.train.config import Config
 from exlcap.train.data.crops import by_image, crop_people
 from exlcap.train.data.people import Figure
 from exlcap.train.networks.pose_net import PoseNet
 from exlcap.train.results.inference import Flip, Predictions, predict
 from exlcap.train.runs import load_checkpoint
+from exlcap.train.stored import config_from_toml
 
 AT_ONCE = 256
 """People whose crops are in memory at the same time."""
@@ -36,7 +37,7 @@ def load_best(folder: Path) -> Trained:
     """The best weights of a run, ready to predict. Raises ExlcapError when there are none."""
     saved = load_checkpoint(folder / "best.pt")
     config = config_from_toml(saved["config"], folder / "best.pt")
-    model = PoseNet(config.model, config.uses_lsbn)
+    model = PoseNet(config.model, config.method.lsbn)
     try:
         model.load_state_dict(saved["model"])
     except RuntimeError:  # torch lists every name

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from exlcap.train.config import LupiConfig, Match
+from exlcap.train.config import Config, LupiConfig
 from exlcap.train.losses.lupi import batch_lupi, lupi_loss
+from exlcap.train.methods import Match
+from exlcap.train.networks.resnet import Features
 from exlcap.train.prepare import new_config
 
 MORE_POSITIONS, MORE_CHANNELS = (3, 4, 5), (24, 3, 2)
@@ -106,6 +110,16 @@ def test_half_precision_features_are_compared_in_float32(shape: tuple[int, int, 
     assert found.dtype == torch.float32 and torch.equal(found, wanted)
 
 
+def everywhere(layer: torch.Tensor) -> Features:
+    """The same feature maps at every layer."""
+    return Features(layer, layer, layer, layer, layer)
+
+
+def at_conv1(config: Config) -> Config:
+    """The method, comparing one layer only."""
+    return config.model_copy(update={"method": replace(config.method, layers=("conv1",))})
+
+
 @pytest.mark.parametrize(
     "method, match, partner", [("ours", "gram", 0), ("lupi", "gram", 0), ("lupi-feat", "features", 0),
                                ("unpaired", "gram", 1)],
@@ -115,7 +129,7 @@ def test_a_method_compares_the_same_person_or_without_pairing_another(method: st
     (low,), (well,) = features([MORE_POSITIONS], 0), features([MORE_POSITIONS], 1)
     others = well[[partner, 1 - partner]]
     wanted = lupi_loss([low], [others], config.lupi, match)
-    torch.testing.assert_close(batch_lupi([torch.cat([low, well])], 2, config), wanted)
+    torch.testing.assert_close(batch_lupi(everywhere(torch.cat([low, well])), 2, at_conv1(config)), wanted)
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
@@ -139,8 +153,8 @@ def test_the_gradient_lies_in_memory_as_the_features_do_and_leaves_the_well_lit_
     config = new_config("modern", None, {"data": "none"})
     low, well = features([shape], 0)[0], features([shape], 1)[0]
     batch = torch.cat([low, well]).contiguous(memory_format=torch.channels_last).requires_grad_()
-    batch_lupi([batch], 2, config).backward()
+    batch_lupi(everywhere(batch), 2, at_conv1(config)).backward()
     low.requires_grad_()
-    lupi_loss([low], [well], config.lupi, config.match).backward()
+    lupi_loss([low], [well], config.lupi, config.method.match).backward()
     assert batch.grad.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(batch.grad, torch.cat([low.grad, torch.zeros_like(well)]))

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from exlcap.train.config import ModelConfig, preset
+from exlcap.train.config import ModelConfig
 from exlcap.train.networks.lsbn import ApartBN2d, LSBN2d
 from exlcap.train.networks.pose_net import PoseNet, build_model
+from exlcap.train.settings import preset
 
 PAPER = ModelConfig(**preset("official")["model"])
 TINY = ModelConfig(

@@ -45,7 +45,7 @@ def checkpoint() -> dict[str, Tensor]:
 
 
 def loaded(settings: Config) -> dict[str, Tensor]:
-    net = PoseNet(settings.model, settings.uses_lsbn).backbone
+    net = PoseNet(settings.model, settings.method.lsbn).backbone
     load_backbone(net, settings.model)
     return net.state_dict()
 

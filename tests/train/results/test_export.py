@@ -21,7 +21,7 @@ from exlcap.cli import main
 from exlcap.core.alignment import apply_homography
 from exlcap.core.errors import ExlcapError
 from exlcap.core.joints import JOINTS
-from exlcap.train.config import LossConfig, to_toml
+from exlcap.train.config import LossConfig
 from exlcap.train.data.augment import PLAIN
 from exlcap.train.data.crops import crop_people, place
 from exlcap.train.data.heatmaps import targets
@@ -36,6 +36,7 @@ from exlcap.train.results.export import compare, export, onnx_bytes
 from exlcap.train.results.inference import full_score, predict
 from exlcap.train.results.trained import Trained
 from exlcap.train.runs import save_checkpoint
+from exlcap.train.stored import to_toml
 
 TINY = {"depth": 18, "height": 64, "width": 64, "base_channels": 8, "head_channels": 8, "backbone_weights": "none"}
 
@@ -43,7 +44,7 @@ TINY = {"depth": 18, "height": 64, "width": 64, "base_channels": 8, "head_channe
 def a_trained(preset: str = "small", method: str = "ours", **model: object) -> Trained:
     """A tiny network in which the BatchNorms of both lightings, and all layers, have something of their own."""
     config = new_config(preset, None, {"data": "sticks", "method": method, "model": {**TINY, **model}})
-    network = build_model(config.model, config.uses_lsbn, 0).eval()
+    network = build_model(config.model, config.method.lsbn, 0).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for module in network.modules():

@@ -13,7 +13,6 @@ import pytest
 
 from exlcap.cli import main
 from exlcap.core.errors import ExlcapError
-from exlcap.train.config import to_toml
 from exlcap.train.data.crops import Crop
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
@@ -21,6 +20,7 @@ from exlcap.train.results import predict as predicting
 from exlcap.train.results.inference import Predictions
 from exlcap.train.results.photos import find_photos, read_photo, with_boxes
 from exlcap.train.runs import save_checkpoint
+from exlcap.train.stored import to_toml
 
 Run = Callable[..., tuple[int, str, str]]
 TINY = {"height": 64, "width": 64, "base_channels": 8, "head_channels": 8, "backbone_weights": "none"}
@@ -109,7 +109,7 @@ def lab(tmp_path: Path) -> Path:
     root.mkdir()
     (root / "rig.toml").touch()
     config = new_config("small", None, {"data": "sticks", "model": TINY})
-    model = build_model(config.model, config.uses_lsbn, 0)
+    model = build_model(config.model, config.method.lsbn, 0)
     saved = {"config": to_toml(config), "data_checksum": "", "epoch": 1, "val_ap": None, "model": model.state_dict()}
     (root / "runs" / "first").mkdir(parents=True)
     save_checkpoint(root / "runs" / "first" / "best.pt", saved)
