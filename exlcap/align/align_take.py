@@ -1,4 +1,4 @@
-"""From a reference take to an alignment: every check, the registration, how good it is, and the report."""
+"""From a reference take to an alignment: checks, registration, quality, report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def reference_take(workspace: Workspace, name: str | None = None) -> Take:
     folder = workspace.references / check_name(name, "reference") if name else references[-1][1]
     take = read_take(folder)
     if missing := take.missing():
-        say(f"note: {take.name} is not whole: {sum(missing.values())} pairs are missing, {len(take.pairs)} are used")
+        say(f"note: {take.name} is incomplete: {sum(missing.values())} pairs are missing, {len(take.pairs)} are used")
     return take
 
 
@@ -52,7 +52,7 @@ def align_take(workspace: Workspace, take: Take) -> tuple[Path, Alignment]:
     if registration.ecc >= limits.correlation_min and registration.mirror != rig.low.mirror:
         expected, seen = ("mirrored", "not") if rig.low.mirror else ("not mirrored", "mirrored")
         raise Refused(f"rig.toml says the dark view is {expected}, the reference shows it {seen}",
-                      "mend low.mirror in rig.toml, or the serials if the cameras are swapped")  # fmt: skip
+                      "correct low.mirror in rig.toml, or the serials if the cameras are swapped")  # fmt: skip
     residual, shifts = measure(well, low, registration, limits)
     measured = photometry(
         well_dn, low_dn, compose(registration.homography, registration.mirror, low.shape[1]), settings, black

@@ -1,4 +1,4 @@
-"""What can be wrong with a reference before anything is aligned: black, saturated, blank, or moving."""
+"""Checks of a reference before it is aligned: not black, not saturated, not blank, nothing moving."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ EXPOSE = (
 )
 LEAST_LIGHT_DN = 0.5
 LEAST_CONTRAST = 0.01
-"""Spread of the detail relative to the mean, in a picture made 8 times smaller; a painted wall has less."""
+"""Spread of the detail relative to the mean, in a picture shrunk 8 times; a painted wall has less."""
 BLOCK_PX = 32
 SMOOTH_PX = 5
 MOVED = 3.0
-"""Times that a block's smoothed difference may exceed what white noise leaves of it."""
+"""By how many times a block's smoothed difference may exceed what white noise would leave of it."""
 
 
 def check_not_black(mean_dn: Mean, black_level_dn: float, light: Light, name: str) -> None:
-    """Raise Refused when an averaged raw frame, (H, W), shows no light. Parts of it are judged, not pixels: noise is no
-    light.
+    """Raise Refused when an averaged raw frame, (H, W), shows no light. Blocks are judged, not pixels, so that noise is
+    not taken for light.
     """
     highest_dn = float(np.percentile(shrunk(mean_dn, 16), 95)) - black_level_dn
     if highest_dn < LEAST_LIGHT_DN:
@@ -43,16 +43,16 @@ def check_not_saturated(mean_dn: Mean, light: Light, name: str) -> None:
 
 
 def check_texture(well: Grey, name: str) -> None:
-    """Raise Refused when the bright picture, float32 (H, W), shows next to no detail."""
+    """Raise Refused when the bright picture, float32 (H, W), shows hardly any detail."""
     small = shrunk(well, 8)
     contrast = float(np.std(small - local_mean(small, 12.0)) / max(float(small.mean()), 1e-9))
     if contrast < LEAST_CONTRAST:
         raise Refused(f"{name} shows no texture: its detail is {100 * contrast:.2f} % of its mean, "
-                      f"{100 * LEAST_CONTRAST:.0f} % is the least", SHOOT_AGAIN)  # fmt: skip
+                      f"at least {100 * LEAST_CONTRAST:.0f} % is needed", SHOOT_AGAIN)  # fmt: skip
 
 
 def check_static(take: Take, moved_share: float) -> None:
-    """Raise Refused when more than a share of either camera's picture moved between the first and the last frame."""
+    """Raise Refused when more than this share of either camera's picture moved between the first and the last frame."""
     if len(take.pairs) < 2:
         return
     first, last = take.pairs[0], take.pairs[-1]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command("align")
-@click.option("--reference", help="Use this reference (ref-001) instead of the newest.")
-@click.option("--check-drift", is_flag=True, help="Measure how far the takes lie from the alignment in force instead.")
+@click.option("--reference", help="Use this reference (such as ref-001) instead of the newest.")
+@click.option("--check-drift", is_flag=True, help="Instead, measure how far the takes are off the alignment in force.")
 @click.option("--scene", help="With --check-drift: only the takes of this scene.")
 @json_option
 @click.pass_context
@@ -24,9 +24,9 @@ def align_command(
 ) -> int:
     """Find how the dark image lies on the bright one.
 
-    Reads the newest static reference and writes alignments/align-NNN.json with a report beside it. When the result
-    cannot be trusted it is refused (exit code 3) and the alignment in force stays as it is. With --check-drift it is
-    noted in every take how far it lies off; the exit code is 1 when one is more than 0.5 px off.
+    Reads the newest static reference and writes alignments/align-NNN.json with a report beside it. A result that cannot
+    be trusted is refused (exit code 3), and the alignment in force stays as it is. --check-drift measures how far every
+    take is off and notes it in the take's folder; exits with code 1 when a take is more than 0.5 px off.
 
     \b
     Example:
@@ -35,7 +35,7 @@ def align_command(
       exlcap align --check-drift
     """
     if scene and not check_drift:
-        raise click.UsageError("--scene goes with --check-drift")
+        raise click.UsageError("--scene needs --check-drift")
     workspace = workspace_of(ctx)
     if check_drift:
         return _check_drift(workspace, scene, as_json)
@@ -54,7 +54,7 @@ def align_command(
 
 
 def _check_drift(workspace: Workspace, scene: str | None, as_json: bool) -> int:
-    """Print how far each take lies from the alignment in force; 1 when one is too far off."""
+    """Print how far each take is off the alignment in force; 1 when one is too far off."""
     from exlcap.align.measure_drift import measure_drifts
     from exlcap.core.alignment import alignment_in_force
     from exlcap.core.drift import DRIFT_LIMIT_PX, describe_drift

@@ -1,4 +1,4 @@
-"""From a reference take to two pictures that can be compared: averaged, linear, and free of the difference in light."""
+"""From raw frames to two pictures that can be compared: averaged, linear, and normalised to local contrast."""
 
 from __future__ import annotations
 

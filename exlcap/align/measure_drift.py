@@ -20,13 +20,14 @@ from exlcap.core.workspace import Workspace
 CELL_SD_PX = 0.5
 FEWEST_CELLS = 6
 MOST_PAIRS = 8
-"""Pairs of a take it is judged by: more would make a check of many takes slow."""
+"""Pairs of a take that are measured; more would make a check of many takes slow."""
 
 
 def drift_of(workspace: Workspace, take: Take) -> Drift | None:
-    """How far a take of a scene lies from the alignment that carried its labels, else from the one in force.
+    """How far a take of a scene is off the alignment that carried its labels, else off the one in force.
 
-    As noted in its folder, or measured here and not noted. Without an alignment, what the note says; None without both.
+    Read from the note in its folder, or measured here and not noted. Without an alignment, what the note says; None
+    without both.
     """
     noted = read_drift(take.folder)
     name = alignment_name_of(workspace, read_labels_of(workspace, take))
@@ -36,7 +37,7 @@ def drift_of(workspace: Workspace, take: Take) -> Drift | None:
 
 
 def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment: Alignment) -> dict[str, Drift]:
-    """How far each take, of one scene or of all, lies from an alignment, whose name is `name`; noted in its folder.
+    """How far each take, of one scene or of all, is off the alignment called `name`; noted in its folder.
 
     By name of the take. Raises ExlcapError when there are no takes.
     """
@@ -51,7 +52,7 @@ def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment
 
 
 def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:
-    """How far the take in `folder` lies from an alignment, whose name is `name`: measured once and noted there."""
+    """How far the take in `folder` is off the alignment called `name`: measured once and noted there."""
     noted = read_drift(folder)
     if noted is not None and noted.alignment == name:
         return noted
@@ -61,10 +62,10 @@ def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:
 
 
 def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
-    """How far a take lies from an alignment, whose name is `name`.
+    """How far a take is off the alignment called `name`.
 
-    Both frames of a pair are of one instant, so people do not harm; the median over the parts of the picture keeps
-    those out that do (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
+    Both frames of a pair show the same instant, so people do no harm. The median over the parts of the picture ignores
+    what does (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
     """
     if not take.pairs:
         return Drift(alignment=name, shift_px=None, cells=0)
@@ -75,7 +76,7 @@ def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
 
 
 def drift_between(well_dn: Mean, low_dn: Mean, black_level_dn: float, name: str, alignment: Alignment) -> Drift:
-    """How far two views, means of raw frames of the same moments, lie from an alignment, whose name is `name`."""
+    """How far two views, means of raw frames of the same instants, are off the alignment called `name`."""
     unknown = Drift(alignment=name, shift_px=None, cells=0)
     well, low = (luminance(mean_dn, black_level_dn) for mean_dn in (well_dn, low_dn))
     blocks = blocks_at(well, flip(low, alignment.mirror), np.array(alignment.homography))

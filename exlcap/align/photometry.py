@@ -1,4 +1,4 @@
-"""The light of both cameras, from the same reference: what the dark path lets through, black level, white balance."""
+"""Photometry of both cameras from one reference: transmittance of the dark path, black level, white balance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quads(mean_dn: Mean, black_level_dn: float) -> npt.NDArray[np.float32]:
 
 
 def check_not_swapped(well: Mean, low: Mean, settings: tuple[Setting, Setting], black_level_dn: float) -> None:
-    """Raise Refused when the dark camera gets more light than the bright one, settings (well, low) allowed for."""
+    """Raise Refused when the dark camera gets more light than the bright one, after allowing for their settings."""
     rates = [
         float(np.mean(mean) - black_level_dn) / light_scale(setting)
         for mean, setting in zip((well, low), settings, strict=True)
@@ -75,7 +75,7 @@ def photometry(
 
 
 def remarks(measured: Photometry, nominal: float) -> list[str]:
-    """What of a photometry looks wrong, for the person at the terminal. nominal: the ND filter's transmittance."""
+    """What looks wrong in a photometry, for the operator. nominal: the ND filter's transmittance."""
     lines = []
     mean = float(np.mean(measured.transmittance))
     if abs(mean / nominal - 1) > 0.2:

@@ -1,4 +1,4 @@
-"""Is a registration to be believed? Measured on parts of the picture that its fit did not see."""
+"""How far a registration can be trusted, measured on parts of the picture that its fit did not see."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ FOLDS = 12
 FEWEST_CELLS = 8
 RIVAL_SCALE = 4
 PEAK_PX = 4
-"""How far around the place found a match is still the same place, in pixels of the small pictures."""
+"""A match this near to the registered place counts as the same place, in pixels of the shrunken pictures."""
 CELL_SD_PX = 0.5
-"""A cell whose own shift is less certain than this is no judge of the fit."""
+"""A cell whose own shift is less certain than this does not judge the fit."""
 CHI2_999 = 32.9
-"""Chi^2 with 12 degrees of freedom exceeds it by chance once in a thousand times."""
+"""Chi^2 with 12 degrees of freedom exceeds this by chance once in a thousand times."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,12 @@ def measure(well: Grey, low: Grey, registration: Registration, limits: Alignment
     check_geometry(registration.homography, registration.ecc, limits, size)
     other = rival(well, seen, registration.homography)
     if other > limits.rival:
-        shares = f"another place matches {100 * other:.0f} % as well, the limit is {100 * limits.rival:.0f} %"
-        raise Refused(f"alignment refused: {shares}", "the scene repeats itself, as tiles do: " + SHOOT_AGAIN)
+        shares = (
+            f"another place matches {100 * other:.0f} % as well as this one, the limit is {100 * limits.rival:.0f} %"
+        )
+        raise Refused(
+            f"alignment refused: {shares}", "the scene has a repeating pattern, such as tiles: " + SHOOT_AGAIN
+        )
     blocks = blocks_at(well, seen, registration.homography)
     fit = fit_blocks(blocks, size)
     back = fit_blocks(blocks_back(well, seen, registration.homography), size)
@@ -73,7 +77,7 @@ def measure(well: Grey, low: Grey, registration: Registration, limits: Alignment
     board = cells.sum(1) % 2 == 0
     halves = [fit_blocks(blocks, size, use) for use in (board, ~board)]
     if fit is None or back is None or halves[0] is None or halves[1] is None:
-        raise Refused("the alignment does not hold on half of the picture", SHOOT_AGAIN)
+        raise Refused("the alignment fails on half of the picture", SHOOT_AGAIN)
     corners = image_corners(size)
     sd, shifts = _cross_validated(blocks, cells, fit, size, corners)
     residual = Residual(
@@ -100,7 +104,7 @@ def _cross_validated(
     for number in range(FOLDS):
         without = fit_blocks(blocks, size, fold != number)
         if without is None:
-            raise Refused("a part of the picture carries the whole alignment", SHOOT_AGAIN)
+            raise Refused("the whole alignment depends on one part of the picture", SHOOT_AGAIN)
         placed.append(apply_homography(without.correction, corners))
         out = fold == number
         if out.any():
@@ -155,7 +159,7 @@ def structure(blocks: Blocks, size: tuple[int, int]) -> float:
 
 
 def rival(well: Grey, low: Grey, homography: Matrix) -> float:
-    """How well the two views match at the best other place, relative to the place found.
+    """How well the two views match at the best other place, relative to the registered one.
 
     Near 1 for a wall of equal tiles, where one place is as good as the next. Circular cross-correlation of small
     pictures of local contrast; `low` is un-mirrored.
@@ -184,7 +188,10 @@ def placement(homography: Matrix, size: tuple[int, int]) -> tuple[float, float, 
 
 
 def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size: tuple[int, int]) -> None:
-    """Raise Refused, naming the test, when two views do not correlate or lie implausibly. size: (width, height)."""
+    """Raise Refused, naming the test, when two views do not correlate or lie implausibly to each other.
+
+    size: (width, height).
+    """
     width = size[0]
     angle, scale, (x, y) = placement(homography, size)
     shift = math.hypot(x, y)
@@ -199,7 +206,7 @@ def check_geometry(homography: Matrix, ecc: float, limits: AlignmentLimits, size
 
 
 def check_residual(residual: Residual, limits: AlignmentLimits) -> None:
-    """Raise Refused, naming the test, when a registration does not hold."""
+    """Raise Refused, naming the test, when a residual is above its limit."""
     named = [
         ("uncertainty of a corner", max(residual.corner_sd_px or (0.0,)), limits.corner_sd_px),
         ("corner disagreement of two half fits", residual.halves_px, limits.halves_px),
@@ -207,7 +214,7 @@ def check_residual(residual: Residual, limits: AlignmentLimits) -> None:
         ("median residual on held-out parts", residual.held_out_median_px, limits.held_out_median_px),
         ("95th percentile of the residual on held-out parts", residual.held_out_p95_px, limits.held_out_p95_px),
     ]
-    more_light = "more light or more frames in [reference] of rig.toml, nothing that moves; " + SHOOT_AGAIN
+    more_light = "use more light or more frames ([reference] in rig.toml) and keep everything still; " + SHOOT_AGAIN
     _refuse_any([(name, value, limit, value <= limit, " px", more_light) for name, value, limit in named])
 
 

@@ -29,7 +29,7 @@ ECC_STEPS = 60
 ECC_STOP = 1e-5
 FEWEST_FEATURES = 12
 SHOOT_AGAIN = "shoot the reference of a static, well textured scene that fills the frame"
-SAME_VIEW = "check that both views overlap and are in focus, give more light or frames; " + SHOOT_AGAIN
+SAME_VIEW = "check that both views overlap and are in focus, use more light or frames; " + SHOOT_AGAIN
 
 Features = tuple[Points, npt.NDArray[np.float32]]
 
@@ -47,7 +47,7 @@ class Registration:
 def register(well: Grey, low: Grey) -> Registration:
     """Find how `low` lies on `well`.
 
-    well, low: float32 (H, W), linear light. Raises Refused when no way of laying them over each other is found.
+    well, low: float32 (H, W), linear light. Raises Refused when they cannot be registered.
     """
     well_features = _features(well)
     trials = []
@@ -58,7 +58,7 @@ def register(well: Grey, low: Grey) -> Registration:
             if coarse is not None:
                 trials.append(Registration(coarse[0], mirror, coarse[1], agreed))
     if not trials:
-        raise Refused("the two views could not be laid over each other", SAME_VIEW)
+        raise Refused("the two views could not be registered", SAME_VIEW)
     best = max(trials, key=lambda trial: trial.ecc)
     homography = fine(well, flip(low, best.mirror), best.homography)
     if homography is None:
@@ -114,7 +114,7 @@ def flip(grey: Grey, mirror: bool) -> Grey:
 
 
 def _features(grey: Grey) -> Features:
-    """SIFT features of a picture: places (N, 2) and descriptors (N, 128). Found at half its size: it is but a start."""
+    """SIFT features of a picture: places (N, 2) and descriptors (N, 128). Half its size is enough for a start."""
     import cv2
 
     small = shrunk(grey, FEATURE_SCALE)

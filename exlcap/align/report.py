@@ -1,4 +1,4 @@
-"""Pictures and a page that show at a glance whether an alignment holds."""
+"""Pictures and a page that show at a glance whether an alignment is good."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from exlcap.core.files import write_atomic
 TILE_PX = 60
 ARROW_PX = 60
 CAPTIONS = {
-    "checkerboard": "Both views in alternate tiles. Edges must run on from tile to tile.",
-    "difference": "Bright minus dark view, both brought to the same level, four times stronger; grey is no difference. "
-    "Outlines that are light on one side and dark on the other show a shift.",
-    "residual": "Shift of each part of the picture against a fit that did not see it, drawn {enlarged} times "
-    "its length. Arrows should point anywhere, not follow a pattern.",
+    "checkerboard": "Both views in alternate tiles. Edges must continue from tile to tile.",
+    "difference": "Bright minus dark view, both scaled to the same level, amplified four times; grey means no "
+    "difference. Outlines that are light on one side and dark on the other show a shift.",
+    "residual": "Shift of each part of the picture against a fit that did not see it, drawn at {enlarged} times "
+    "its length. The arrows should point in random directions, not follow a pattern.",
 }
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{name}</title>
@@ -115,8 +115,8 @@ def described(alignment: Alignment) -> list[tuple[str, str]]:
     angle, scale, shift = placement(np.array(alignment.homography), alignment.well_size)
     rows = [
         ("dark camera mirrored", "yes" if alignment.mirror else "no"),
-        ("dark view lies on the bright one", f"turned by {angle:+.3f} degrees (clockwise), scaled by {scale:.5f}, "
-         f"its middle shifted by ({shift[0]:+.2f}, {shift[1]:+.2f}) px"),
+        ("dark view on the bright one", f"rotated by {angle:+.3f} degrees (clockwise), scaled by {scale:.5f}, "
+         f"centre shifted by ({shift[0]:+.2f}, {shift[1]:+.2f}) px"),
     ]  # fmt: skip
     if residual := alignment.residual:
         sd = ", ".join(f"{value:.3f}" for value in residual.corner_sd_px or ())
@@ -143,10 +143,10 @@ def described(alignment: Alignment) -> list[tuple[str, str]]:
 
 
 def doubts(alignment: Alignment, nd_transmittance: float) -> list[str]:
-    """What the person at the terminal should look at before trusting an alignment."""
-    said = [] if alignment.photometry is None else remarks(alignment.photometry, nd_transmittance)
+    """What the operator should look at before trusting an alignment."""
+    doubtful = [] if alignment.photometry is None else remarks(alignment.photometry, nd_transmittance)
     bent = alignment.residual.structure_px if alignment.residual else None
     if bent is not None and bent > 0.1:
-        said.append(f"the residuals follow a pattern of up to {bent:.2f} px that no homography explains: lens "
-                    "distortion that differs between the paths, or things at different distances")  # fmt: skip
-    return said
+        doubtful.append(f"the residuals follow a pattern of up to {bent:.2f} px that no homography explains: lens "
+                    "distortion that differs between the paths, or objects at different distances")  # fmt: skip
+    return doubtful

@@ -19,20 +19,24 @@ DEFAULT_CARD = "rtmpose-x"
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="COCO.json",
-    help="COCO keypoints made by hand, instead of a network; may be given several times.",
+    help="Hand-made COCO keypoints, instead of a network; can be given several times.",
 )
 @click.option(
     "--network",
     metavar="CARD",
-    help=f"Card of the pose network: a file, or rtmpose-x, -m, -s (fast), rtmo-l; {DEFAULT_CARD} unless given.",
+    help=f"Card of the pose network: a file, or rtmpose-x, -m, -s (fast), rtmo-l; default: {DEFAULT_CARD}.",
 )
-@click.option("--detector", metavar="CARD", help="Card of the person detector, in place of the network's own choice.")
-@click.option("--second", metavar="CARD", help="Card of a second pose network that judges the first.")
+@click.option(
+    "--detector",
+    metavar="CARD",
+    help="Card of the person detector, instead of the one that the pose network's card names.",
+)
+@click.option("--second", metavar="CARD", help="Card of a second pose network, which checks the first.")
 @click.option(
     "--weights",
     multiple=True,
     metavar="[CARD=]FILE",
-    help="Weights from this file instead of the card's address; may be given several times.",
+    help="Read weights from this file instead of downloading them; can be given several times.",
 )
 @click.option("--scene", help="Only the takes of this scene.")
 @json_option
@@ -49,10 +53,11 @@ def annotate_command(
 ) -> None:
     """Label the bright frames and carry the labels to the dark ones.
 
-    A pose network labels them: its weights are fetched at the first run. Or hand labels do: images are matched to pairs
-    by name, plaza-t001-k04-000052.png labels that pair's bright frame. Running again never changes a person that was
-    accepted, edited or rejected; a network changes nobody who was labelled by hand, and passes over pairs that it has
-    labelled before, so that a run that was stopped goes on. docs/networks.md tells more.
+    A pose network makes the labels; its weights are downloaded by the first run. With --from they come from hand labels
+    instead: images are matched to pairs by name, so plaza-t001-k04-000052.png labels that pair's bright frame. Running
+    again never changes a person who was accepted, edited or rejected. A network changes nobody who was labelled by hand
+    and skips pairs that it has labelled already, so an interrupted run can be resumed. A card is a TOML file that
+    describes a network; those that come with exlcap are examples.
 
     \b
     Example:
@@ -85,9 +90,9 @@ def annotate_command(
     lines = [f"  {take.take:<24} {take.labelled}/{take.pairs} pairs, {take.people} people" for take in takes]
     if not files:
         lines.append(
-            "look at them with `exlcap review`, the least certain first"
+            "look at them with `exlcap review`, least certain first"
             if any(take.people for take in takes)
-            else "nobody was found: look whether the bright frames show people, try another network, or label by hand"
+            else "nobody was found: check that the bright frames show people, try another network, or label by hand"
         )
     data = {"takes": [asdict(take) for take in takes], **facts}
     result("\n".join([f"labelled {len(takes)} takes through {name}:", *lines]), data, as_json)

@@ -1,7 +1,7 @@
 """COCO keypoint files of a data set.
 
-train.json and val.json hold two images of each pair, bright and dark, joined by `pair_id` and their people by
-`person_id`; the test files hold the dark images of one lighting level, or the bright ones (test_WL).
+train.json and val.json hold both images of each pair, joined by `pair_id`, and their people, joined by `person_id`. A
+test file holds the dark images of one lighting level, or the bright images (test_WL).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _image(entry: PairEntry, light: Light, image_id: int, people: tuple[Person, 
 def crowd_index(people: Sequence[Person]) -> float:
     """Crowd index of an image: mean over people of (joints of others in their box) / (their own joints).
 
-    Li et al., "CrowdPose", CVPR 2019, eq. 5. People without a labelled joint do not count; without people it is 0.
+    Li et al., "CrowdPose", CVPR 2019, eq. 5. People without a labelled joint do not count; 0 without people.
     """
     joints = [person.keypoints[person.labelled, :2] for person in people]
     ratios = []
@@ -93,16 +93,16 @@ def crowd_index(people: Sequence[Person]) -> float:
 
 
 def people_left_out(labels: PairLabels, alignment: Alignment) -> dict[str, int]:
-    """How many labelled people of a bright frame its image does not show, by reason."""
+    """How many labelled people of a bright frame are left out of its image, by reason."""
     rejected = sum(person.review == "rejected" for person in labels.well)
     kept = sum(in_crop(person, alignment) is not None for person in labels.well)
     return {REJECTED: rejected, OUTSIDE: len(labels.well) - rejected - kept}
 
 
 def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Light, tuple[Person, ...]]:
-    """People of a pair in pixels of its two images; rejected ones and those wholly outside stay out.
+    """People of a pair in pixels of its two images, without rejected ones and those wholly outside.
 
-    Who is small, cut, hidden or without a joint stays, as in COCO; `people_left_out` counts the others.
+    People who are small, cut off, hidden or without a joint are kept, as in COCO; `people_left_out` counts the others.
     """
     well = tuple(moved for person in labels.well if (moved := in_crop(person, alignment)))
     if warp == "low":
@@ -113,7 +113,7 @@ def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Ligh
 
 
 def unmirrored(person: Person, alignment: Alignment) -> Person:
-    """A person of the raw dark frame in the dark image that was turned back, where it was mirrored."""
+    """A person of the raw dark frame in the dark image, which is un-mirrored if the camera sees mirrored."""
     if not alignment.mirror:
         return person
     last = alignment.low_size[0] - 1

@@ -30,7 +30,7 @@ def build(
     licence: str = "",
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Manifest:
-    """Build data set `name` from labelled pairs and return its manifest. Without a licence the one it has stays.
+    """Build data set `name` from labelled pairs and return its manifest. Without a licence it keeps the one it has.
 
     left_out: ids of the pairs that are not in `labelled`, by reason; images an earlier build made of them are deleted.
     Raises ExlcapError when a data set of that name was built with other parameters, or not from takes.
@@ -83,9 +83,9 @@ def _people_left_out(labelled: Sequence[LabelledPair]) -> dict[str, int]:
 
 def _same_parameters(old: Manifest, parameters: Parameters) -> None:
     if old.origin != "built":
-        raise ExlcapError(f"data set {old.name!r} was {old.origin}, not built from takes", "give another --name")
+        raise ExlcapError(f"data set {old.name!r} was {old.origin}, not built from takes", "choose another --name")
     for field in Parameters.model_fields:
         before, now = getattr(old.parameters, field), getattr(parameters, field)
         if before != now:
             raise ExlcapError(f"data set {old.name!r} was built with {field} = {before!r}, not {now!r}",
-                              "give the same, or another --name")  # fmt: skip
+                              "use the same value, or another --name")  # fmt: skip

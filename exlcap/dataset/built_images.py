@@ -1,7 +1,7 @@
 """The images of a data set built from takes, made on every core.
 
-Every finished pair is a line of build.jsonl, keyed by what it was made from. A build that was killed, or runs again
-after more takes, makes only what is missing or changed.
+Every finished pair is a line of build.jsonl, with a key of everything it was made from. A build that was killed, or
+that runs again after more takes, makes only what is missing or changed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from exlcap.dataset.manifest import PairEntry, Parameters
 
 
 def build_images(folder: Path, labelled: Sequence[LabelledPair], parameters: Parameters) -> list[PairEntry]:
-    """Images of all pairs, made where they are missing or changed; entries in the order of `labelled`."""
+    """Make the images that are missing or changed; returns the entries of all pairs, in the order of `labelled`."""
     log = folder / "build.jsonl"
-    done = {entry.pair_id: entry for entry in (parse(PairEntry, line, log, "delete it; all images are then built again")
+    done = {entry.pair_id: entry for entry in (parse(PairEntry, line, log, "delete it; all images will be built again")
                                                for line in read_jsonl(log)[0])}  # fmt: skip
     todo = [item for item in labelled if not _is_built(folder, item, done.get(item.pair_id), parameters)]
     if todo and len(todo) < len(labelled):
@@ -74,7 +74,7 @@ def _is_built(folder: Path, item: LabelledPair, entry: PairEntry | None, paramet
 
 
 def _in_parallel(folder: Path, labelled: Sequence[LabelledPair], parameters: Parameters) -> Iterator[PairEntry]:
-    """Entries in order, made on every core. Threads do: OpenCV and NumPy let go of the interpreter while they work."""
+    """Entries in order, made on every core. Threads suffice: OpenCV and NumPy release the interpreter lock."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             yield from pool.map(partial(build_pair, folder, parameters), labelled)
@@ -84,10 +84,10 @@ def _in_parallel(folder: Path, labelled: Sequence[LabelledPair], parameters: Par
 
 
 def delete_images(folder: Path, pair_ids: Iterable[str]) -> None:
-    """Delete the images of pairs that were built before: what was rejected must not be published with the rest."""
+    """Delete images of an earlier build: what was rejected since must not be published with the rest."""
     paths = [folder / "images" / light / f"{pair_id}.png" for pair_id in pair_ids for light in LIGHTS]
     there = [path for path in paths if path.exists()]
     for path in there:
         path.unlink()
     if there:
-        say(f"note: {len(there)} images of the earlier build are deleted: their pairs are left out now")
+        say(f"note: {len(there)} images of the earlier build were deleted: their pairs are now left out")

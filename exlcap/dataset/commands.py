@@ -12,13 +12,13 @@ from exlcap.core.console import json_option, result, say
 
 @click.command("build")
 @click.option("--name", default="main", show_default=True, help="Name of the data set.")
-@click.option("--every", default=1, show_default=True, help="Take every n-th pair of a step.")
+@click.option("--every", default=1, show_default=True, help="Use every n-th pair of a step.")
 @click.option(
     "--warp",
     type=click.Choice(["low", "none"]),
     default="low",
     show_default=True,
-    help="Lay the dark image onto the bright one, or leave its pixels untouched and map the labels.",
+    help="Warp the dark image onto the bright one, or leave its pixels untouched and map the labels.",
 )
 @click.option(
     "--depth", type=click.Choice(["8", "16"]), default="8", show_default=True, help="8-bit sRGB, or 16-bit linear."
@@ -28,15 +28,17 @@ from exlcap.core.console import json_option, result, say
     type=click.Choice(["reference", "none"]),
     default="reference",
     show_default=True,
-    help="Make the reference grey, for each camera (put a grey card into it), or leave the colours as they are.",
+    help="Balance each camera so that the reference is grey (put a grey card into it), or leave colours as they are.",
+)
+@click.option("--accepted-only", is_flag=True, help="Only pairs accepted in review; otherwise undecided ones as well.")
+@click.option("--licence", default="", help="Terms of use, for the data card.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
+@click.option(
+    "--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing scenes; repeatable."
 )
 @click.option(
-    "--accepted-only", is_flag=True, help="Only pairs accepted in review; without it also those not decided yet."
+    "--val", multiple=True, metavar="SCENE", help="Put this scene into val instead of drawing scenes; repeatable."
 )
-@click.option("--licence", default="", help="Terms under which the data set may be used, for its data card.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the split by scene.")
-@click.option("--test", multiple=True, metavar="SCENE", help="Put this scene into test instead of drawing them.")
-@click.option("--val", multiple=True, metavar="SCENE", help="Put this scene into val instead of drawing them.")
 @json_option
 @click.pass_context
 def build_command(
@@ -56,8 +58,8 @@ def build_command(
     """Build a data set of aligned, labelled pairs.
 
     12-bit raw -> linear -> aligned and cropped -> 8-bit sRGB, with COCO keypoint files: train and val by scene, test by
-    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). What was rejected in review stays out. A build that
-    was stopped goes on where it was.
+    the well-lit gain (LL-N, LL-H, LL-E, LL-A) and well-lit (WL). Pairs and people rejected in review are left out. An
+    interrupted build continues where it stopped.
 
     \b
     Example:
@@ -92,7 +94,7 @@ def build_command(
         say(f"note: {count} labels of people are left out: {why}")
     for row in rows:
         if not row.pairs:
-            say(f"note: split {row.split} is empty: shoot more scenes, or brighter and darker ones")
+            say(f"note: split {row.split} is empty: shoot more scenes, brighter and darker ones")
     scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
     data = {
         "folder": str(folder),

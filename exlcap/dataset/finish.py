@@ -1,6 +1,6 @@
 """The end of every data set, built, imported or simulated: annotation files, data card, and last the word "complete".
 
-Whatever is killed here leaves a data set that is not complete. The command that made it, run again, finishes it.
+A process that is killed here leaves a data set that is not complete. The same command, run again, finishes it.
 """
 
 from __future__ import annotations
@@ -55,23 +55,22 @@ def card_files(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _delete_torn_writes(folder: Path) -> None:
-    """Delete temporary files that a killed process left (`write_atomic`): a data set is published as it lies."""
+    """Delete temporary files left by a killed process (see `write_atomic`): the folder is published as it is."""
     for path in folder.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def begin_adopted(folder: Path, manifest: Manifest) -> None:
-    """Mark a data set that is not built from takes as unfinished; one of the same making that was cut short is made
-    anew.
+    """Start an imported or simulated data set, marked as unfinished. An interrupted one of the same source starts over.
 
-    Raises ExlcapError when a finished one is there, or an unfinished one of something else.
+    Raises ExlcapError when the folder holds a finished data set, or an unfinished one from another source.
     """
     if (folder / "dataset.json").exists():
         old = read_manifest(folder)
         if old.status == "complete":
             raise ExlcapError(f"a data set named {folder.name} exists already", "choose another --name")
         if (old.origin, old.source, old.parameters) != (manifest.origin, manifest.source, manifest.parameters):
-            raise ExlcapError(f"{folder} holds an unfinished data set of something else ({old.source or 'takes'})",
+            raise ExlcapError(f"{folder} holds an unfinished data set from another source ({old.source or 'takes'})",
                               "choose another --name, or remove that folder")  # fmt: skip
     write_manifest(folder, manifest.model_copy(update={"status": "building"}))
 

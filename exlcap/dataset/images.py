@@ -31,8 +31,8 @@ class Image:
 def linear_image(raw: Raw, light: Light, development: Development, alignment: Alignment, warp: Warp) -> Linear:
     """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), not clipped.
 
-    The bright frame is cropped to the common area. The dark one is laid onto it (warp "low"), or kept whole with every
-    pixel as it was (warp "none"), only turned back where the camera sees it mirrored: left must stay left.
+    The bright frame is cropped to the common area. The dark one is warped onto it (warp "low"), or kept whole with its
+    pixels untouched (warp "none"), and only un-mirrored if the camera sees mirrored, so that left stays left.
     """
     linear = develop(raw, development)
     if light == "well":

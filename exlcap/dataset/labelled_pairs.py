@@ -1,4 +1,4 @@
-"""The labelled pairs of all takes, as far as review lets them into a data set."""
+"""The labelled pairs of all takes, and which of them review admits to a data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from exlcap.dataset.annotations import REJECTED
 from exlcap.dataset.manifest import Parameters
 
 RECIPE = "3"
-"""Part of every key: raise it when the same inputs would give other pixels."""
+"""Part of every key. Raise it when the same inputs give other pixels."""
 UNDECIDED = "not accepted in review"
 
 
@@ -46,7 +46,7 @@ class LabelledPair:
         return development_of(self.take.header.rig, light, self.alignment if balanced else None)
 
     def key(self, parameters: Parameters) -> str:
-        """SHA-256 of all that its images depend on."""
+        """SHA-256 of everything that its images depend on."""
         alignment = (self.alignment.homography, self.alignment.mirror, self.alignment.crop)
         frames = (self.pair.well.sha256, self.pair.low.sha256)
         developments = tuple(self.development(light, parameters) for light in LIGHTS)
@@ -57,19 +57,18 @@ class LabelledPair:
 def collect_labelled_pairs(workspace: Workspace, every: int) -> list[LabelledPair]:
     """Labelled pairs of all takes, every n-th of each step.
 
-    Takes without labels are left out with a remark. Raises ExlcapError when nothing is left.
+    Takes without labels are skipped with a note. Raises ExlcapError when nothing is left.
     """
     labelled: list[LabelledPair] = []
     alignments: dict[str, Alignment] = {}
     for take in read_takes(workspace):
         labels = read_labels_of(workspace, take)
         if labels is None:
-            say(f"note: {take.name} has no labels and is left out; label it with `exlcap annotate`")
+            say(f"note: {take.name} has no labels and is skipped; label it with `exlcap annotate`")
             continue
         if missing := take.missing():
-            say(
-                f"note: {take.name} is not whole: {sum(missing.values())} pairs are missing, {len(take.pairs)} are used"
-            )
+            count = sum(missing.values())
+            say(f"note: {take.name} is incomplete: {count} pairs are missing, {len(take.pairs)} are used")
         if labels.alignment not in alignments:
             alignments[labels.alignment] = read_alignment_named(workspace, labels.alignment)
         lean = replace(take, pairs=(), orphans=())  # of many long takes, only the chosen pairs stay in memory
@@ -86,10 +85,10 @@ def collect_labelled_pairs(workspace: Workspace, every: int) -> list[LabelledPai
 def through_review(
     labelled: Sequence[LabelledPair], accepted_only: bool
 ) -> tuple[list[LabelledPair], dict[str, list[str]]]:
-    """The pairs that may go into a data set, and the ids of those that may not, by reason.
+    """The pairs that go into a data set, and the ids of those that do not, by reason.
 
-    Rejected pairs never do. Pairs with an undecided person do unless `accepted_only`: were only the accepted people
-    of a pair labelled, the others would count as background. Raises ExlcapError when none is left.
+    Rejected pairs are left out, and with `accepted_only` pairs with an undecided person, too: with only its accepted
+    people labelled, the others would count as background. Raises ExlcapError when no pair is left.
     """
     refused: dict[Decision, str] = {"rejected": REJECTED, **({"undecided": UNDECIDED} if accepted_only else {})}
     kept: list[LabelledPair] = []
@@ -110,7 +109,7 @@ def through_review(
 
 
 def drift_remarks(labelled: Iterable[LabelledPair]) -> list[str]:
-    """A line for every take whose frames lie too far off the alignment that carried its labels: shot after the rig was
+    """A line for every take that is too far off the alignment that carried its labels: it was shot after the rig was
     touched.
     """
     remarks = []

@@ -1,4 +1,4 @@
-"""dataset.json: what a data set is made of; written first as "building" and last as "complete"."""
+"""dataset.json: what a data set consists of. Written first with the status "building", and last with "complete"."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from exlcap.core.rig import Matrix3, StoredLight
 FORMAT = 1
 SPLITS = ("train", "val", "test")
 REMEDIES = {
-    "built": "run the same `exlcap build` again; it goes on where it stopped",
-    "imported": "run the same `exlcap import` again; it starts anew",
-    "simulated": "run the same `exlcap simulate` again; it starts anew",
+    "built": "run the same `exlcap build` again; it continues where it stopped",
+    "imported": "run the same `exlcap import` again; it starts over",
+    "simulated": "run the same `exlcap simulate` again; it starts over",
 }
-"""What to do about a data set that is not finished."""
+"""What to do about an unfinished data set, by origin."""
 TEST_SPLITS = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
 
 
 class Parameters(Record):
-    """What decides the content of a data set besides takes, alignments and labels."""
+    """What determines the content of a data set besides takes, alignments and labels."""
 
     every: int = Field(default=1, ge=1, description="take every n-th pair of a step")
-    warp: Literal["low", "none"] = Field(default="low", description="lay the dark image onto the bright one, or not")
+    warp: Literal["low", "none"] = Field(default="low", description="warp the dark image onto the bright one, or not")
     depth: Literal[8, 16] = Field(default=8, description="8-bit sRGB, or 16-bit linear")
     white_balance: Literal["reference", "none"] = Field(
         default="reference", description="per camera, from the alignment"
@@ -35,11 +35,11 @@ class Parameters(Record):
     seed: int = Field(default=0, ge=0)
     test: tuple[str, ...] = ()
     val: tuple[str, ...] = ()
-    accepted_only: bool = Field(default=False, description="leave out pairs that are not decided in review")
+    accepted_only: bool = Field(default=False, description="leave out pairs that review has not accepted")
 
 
 class Developed(Record):
-    """How raw frames of a camera became pictures (`exlcap.core.develop.Development`). takes: which; none means all."""
+    """How raw frames of a camera became pictures (`exlcap.core.develop.Development`). takes: whose; none means all."""
 
     light: StoredLight
     takes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class PairEntry(Record):
     """A pair of the data set: where it came from and its two images, 8-bit sRGB, aligned and cropped.
 
     key: SHA-256 of everything its images were made from; equal keys need no rebuilding.
-    mean_level: mean of the 8-bit values, 0..255. low_size: of a dark image that was not laid onto the bright one.
+    mean_level: mean of the 8-bit values, 0..255. low_size: of a dark image that was not warped onto the bright one.
     """
 
     pair_id: str
@@ -89,7 +89,7 @@ class Manifest(Record):
     """dataset.json. splits: scenes of train, val and test; counts: images and people of every annotation file.
 
     left_out: labels of people, over all pairs, that are not in the data set, by reason; pairs_left_out: whole pairs.
-    origin: "built" from takes, "imported", or "simulated" from photographs; source: of what, where it was not built.
+    origin: "built" from takes, "imported", or "simulated" from photographs; source: from what, if it was not built.
     """
 
     format: Literal[1] = 1
@@ -119,7 +119,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_complete(folder: Path) -> Manifest:
-    """Like `read_manifest`, but raises ExlcapError when the data set was never finished."""
+    """Like `read_manifest`; raises ExlcapError when the data set is not finished."""
     manifest = read_manifest(folder)
     if manifest.status != "complete":
         raise ExlcapError(f"the data set at {folder} is not finished", REMEDIES[manifest.origin])

@@ -26,7 +26,7 @@ def split_scenes(
             raise ExlcapError(f"no labelled scene {scene!r}", f"the scenes are {', '.join(sorted(base_gain_db))}")
     if both := set(test) & set(val):
         raise ExlcapError(
-            f"scene {sorted(both)[0]!r} is named for test and for val", "name it once: splits share no scene"
+            f"scene {sorted(both)[0]!r} is named for test and for val", "name it once: a scene belongs to one split"
         )
     rng = np.random.default_rng([seed])
     ordered = sorted(base_gain_db, key=lambda scene: (base_gain_db[scene], scene))
@@ -42,14 +42,14 @@ def split_scenes(
 
 
 def share_of(count: int, share: float, fewest: int) -> int:
-    """How many of `count` scenes a share takes: at least one, but none while there are fewer than `fewest` scenes."""
+    """How many of `count` scenes a share takes: at least one, but none below `fewest` scenes."""
     return max(1, round(share * count)) if count >= fewest else 0
 
 
 def _draw(ordered: list[str], number: int, rng: np.random.Generator) -> tuple[str, ...]:
     """One scene from each of `number` strata of an ordered list; a single one from its middle third.
 
-    A scene holds a whole schedule, thus every exposure. One of middling gain spans all levels of low light as well.
+    A scene holds a whole schedule and so every exposure. One of middling gain also spans all levels of low light.
     """
     if number == 1:
         third = len(ordered) // 3

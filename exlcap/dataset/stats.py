@@ -1,4 +1,4 @@
-"""What a data set or a COCO keypoint file holds, in numbers: each person and each pair counted once."""
+"""What a data set or a COCO keypoint file holds, in numbers; each person and each pair is counted once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUARTILES = (0, 25, 50, 75, 100)
 
 @dataclass(frozen=True)
 class Image:
-    """An image, once for each pair. Exposure and gain are None where nothing tells them."""
+    """An image, once for each pair. Exposure and gain are None where they are unknown."""
 
     size: tuple[int, int] | None
     people: int
@@ -93,7 +93,7 @@ def as_text(stats: Stats) -> str:
     for what, values in (("height", stats.box_heights_px), ("width", stats.box_widths_px)):
         if values:
             shown = " ".join(f"{value:.0f}" for value in np.percentile(values, QUARTILES))
-            lines.append(f"box {what} (px; least, quartiles, most): {shown}")
+            lines.append(f"box {what} (px; minimum, quartiles, maximum): {shown}")
     exposures = Counter(image.exposure_us for image in stats.images if image.exposure_us is not None)
     if exposures:
         lines.append("exposures (us): " + _counted(Counter({round(us, 1): n for us, n in exposures.items()})))

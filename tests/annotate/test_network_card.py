@@ -94,6 +94,7 @@ def test_a_slip_is_named(tmp_path, change, message):
     with pytest.raises(ExlcapError) as caught:
         read_card(own_card(tmp_path, change))
     assert message in caught.value.message
+    assert "docs/" not in caught.value.hint  # which an installed wheel does not have
 
 
 def test_weights_of_a_derived_joint_add_up(tmp_path):

@@ -50,7 +50,7 @@ def test_what_was_decided_in_review_chooses_the_pairs(tmp_path):
     assert json.loads(done.stdout)["pairs_left_out"] == {"rejected in review": 1, "not accepted in review": 2}
     assert images_of(workspace, "reviewed") == {ids[0]}
     text = (workspace.dataset("reviewed") / "README.md").read_text()
-    assert "- only pairs whose people were all decided on in review" in text
+    assert "- only pairs accepted in review" in text
     assert "- 2 pairs are left out: not accepted in review." in text
     assert read_manifest(workspace.dataset("reviewed")).counts["train"][0] == 2
 

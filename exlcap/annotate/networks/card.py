@@ -1,8 +1,8 @@
 """A card: a small TOML file that says what a network's ONNX file wants and what comes out of it.
 
-docs/networks.md explains every field. Exactly one table of [detector], [heatmap], [simcc], [coordinates] and [onestage]
-says what kind of network it is. Lengths are in pixels of the network's input, where pixel (x, y) with whole numbers is
-the centre of a pixel.
+Every field is explained in the class of its table below, and in docs/networks.md of the sources. Exactly one of the
+tables [detector], [heatmap], [simcc], [coordinates] and [onestage] says what kind of network it is. Lengths are in
+pixels of the network's input, where pixel (x, y) with whole numbers is the centre of a pixel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ else:
     import tomli as tomllib
 
 SHIPPED = Path(__file__).parents[1] / "cards"
-HINT = "docs/networks.md explains the fields of a card"
+HINT = f"compare it with the cards that come with exlcap, in {SHIPPED}"
 Output = str | int
 """An output of the network: its name, or its place counted from 0."""
 Three = tuple[float, float, float]

@@ -21,7 +21,7 @@ class Cards:
 
     @property
     def all(self) -> list[Card]:
-        """Those that there are."""
+        """Those that are given."""
         return [card for card in (self.pose, self.detector, self.second) if card is not None]
 
 
@@ -32,26 +32,28 @@ def choose_cards(network: str | Path, detector: str | Path | None = None, second
     """
     pose = read_card(network)
     if pose.detector is not None:
-        raise ExlcapError(f"{pose.name} only finds boxes", "give it with --detector, and a pose network with --network")
+        raise ExlcapError(f"{pose.name} only finds boxes", "pass it with --detector, and a pose network with --network")
     if not pose.crops:
         if detector or second:
-            raise ExlcapError(f"{pose.name} finds everybody by itself", "leave --detector and --second out")
+            raise ExlcapError(
+                f"{pose.name} needs no detector and no second network", "leave out --detector and --second"
+            )
         return Cards(pose)
     finder, other = detector or pose.detector_card, second or pose.second_card
     boxes = read_card(finder) if finder else None
     if boxes is None or boxes.detector is None:
-        what = "names no detector" if boxes is None else f"is given {boxes.name}, which is no detector"
-        raise ExlcapError(f"{pose.name} looks at one person at a time and {what}", "name one with --detector CARD")
+        what = "names no detector" if boxes is None else f"was given {boxes.name}, which is not a detector"
+        raise ExlcapError(f"{pose.name} sees one person at a time and {what}", "name one with --detector CARD")
     judge = read_card(other) if other else None
     if judge is not None and not judge.crops:
-        raise ExlcapError(f"{judge.name} cannot be the second network", "take one that sees one person at a time")
+        raise ExlcapError(f"{judge.name} cannot be the second network", "choose one that sees one person at a time")
     return Cards(pose, boxes, judge)
 
 
 def given_weights(values: Sequence[str], cards: Cards) -> dict[str, Path]:
     """Files of weights by card, from ``FILE`` (called as at its address) or ``CARD=FILE``.
 
-    Raises ExlcapError when a file is missing or no network wants it.
+    Raises ExlcapError when a file is missing or belongs to no network.
     """
     wanted = {Path(weights_file_name(card)).stem: card.name for card in cards.all}
     names = {card.name for card in cards.all}
@@ -63,8 +65,8 @@ def given_weights(values: Sequence[str], cards: Cards) -> dict[str, Path]:
         name = name or wanted.get(Path(file).stem, "")
         if name not in names:
             raise ExlcapError(
-                f"--weights {value}: whose weights are these?",
-                "say it as " + " or ".join(f"--weights {known}=FILE" for known in sorted(names)),
+                f"--weights {value}: no network in use has this name",
+                "name the card: " + " or ".join(f"--weights {known}=FILE" for known in sorted(names)),
             )
         given[name] = Path(file)
     return given
@@ -72,7 +74,7 @@ def given_weights(values: Sequence[str], cards: Cards) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Networks:
-    """What looks at a picture. detector: None for a one-stage network. flip: look at it mirrored, too."""
+    """The networks that label. detector: None for a one-stage network. flip: run on the mirrored picture as well."""
 
     pose: Network
     detector: Network | None = None
@@ -81,7 +83,7 @@ class Networks:
 
     @property
     def origin(self) -> str:
-        """What labels say of where they come from."""
+        """What labels record as their origin."""
         parts = [("network", self.pose), ("second", self.second), ("boxes", self.detector)]
         return "; ".join(f"{light}: {network.origin}" for light, network in parts if network is not None)
 
@@ -89,7 +91,7 @@ class Networks:
 def load_networks(cards: Cards, given: Mapping[str, Path] | None = None, threads: int = 0) -> Networks:
     """Load networks. given: files of weights by the name of their card. threads: 0 takes one per core.
 
-    Raises ExlcapError when weights cannot be had.
+    Raises ExlcapError when weights are not available.
     """
     files = given or {}
     missing = [card for card in cards.all if card.name not in files and not weights_at_hand(card)]

@@ -36,7 +36,9 @@ def check_joints(card: Card, count: int) -> None:
     """Raise ExlcapError unless a network's joints are as many as its card names."""
     if card.joints is None or count != len(card.joints.names):
         named = 0 if card.joints is None else len(card.joints.names)
-        raise ExlcapError(f"{card.name} gives {count} joints, its card names {named}", "mend joints.names in the card")
+        raise ExlcapError(
+            f"{card.name} gives {count} joints, its card names {named}", "correct joints.names in the card"
+        )
 
 
 def from_heatmaps(maps: Array, heatmap: Heatmap, size: tuple[int, int]) -> Array:

@@ -46,16 +46,17 @@ class Network:
 
 
 def load_network(card: Card, given: Path | None = None, threads: int = 0, way_out: str = "") -> Network:
-    """Open a network. given: its weights' file, in place of the card's. threads: 0 takes one per core.
+    """Open a network. given: its weights' file, in place of the card's. threads: 0 means one per core.
 
-    way_out: what to do where its weights cannot be had. Raises ExlcapError then, or when they are not the card's.
+    way_out: the hint of the error when its weights are not available. Raises ExlcapError then, or when they are not the
+    card's.
     """
     import onnxruntime
 
     data, source = _weights(card, given, way_out or elsewhere([card]))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # threads that wait asleep: those of two networks, or of other programs, are otherwise in each other's way
+    # waiting threads sleep: spinning, the threads of two networks or of other programs would slow each other down
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: its warnings are about graphs, which nobody here can change
     wanted = [
@@ -65,7 +66,9 @@ def load_network(card: Card, given: Path | None = None, threads: int = 0, way_ou
         session = onnxruntime.InferenceSession(data, options, providers=wanted)
     except Exception as error:  # ONNX Runtime has an exception of its own for each way a file can be wrong
         reason = str(error).splitlines()[0]
-        raise ExlcapError(f"{source} is no network that ONNX Runtime opens ({reason})", "check the file") from None
+        raise ExlcapError(
+            f"{source} is not a network that ONNX Runtime can open ({reason})", "check the file"
+        ) from None
     return Network(card, session, sha256_bytes(data), _checked_batch(session, card, source))
 
 
@@ -81,7 +84,7 @@ def weights_at_hand(card: Card) -> bool:
 
 
 def elsewhere(cards: Sequence[Card]) -> str:
-    """How weights come here by hand, for the hint of an error."""
+    """How to bring weights here by hand, for the hint of an error."""
     places = " and ".join(card.weights.url or weights_file_name(card) for card in cards)
     options = " ".join(f"--weights {card.name}=FILE" for card in cards)
     return f"download {places} on another machine and run with {options}"
@@ -98,7 +101,7 @@ def _weights(card: Card, given: Path | None, way_out: str) -> tuple[bytes, Path]
     else:
         path = Path(weights.file or "")
     if not path.is_file():
-        raise ExlcapError(f"the weights of {card.name} are not at {path}", f"mend `file` in the card, or {way_out}")
+        raise ExlcapError(f"the weights of {card.name} are not at {path}", f"correct `file` in the card, or {way_out}")
     data = path.read_bytes()
     # an ONNX file taken out of the zip by hand has another sum than the zip that the card means
     if weights.sha256 and (weights.member is None or path.suffix == ".zip"):
@@ -118,7 +121,7 @@ def _checked_batch(session: onnxruntime.InferenceSession, card: Card, source: Pa
     fits = len(shape) == 4 and all(not isinstance(a, int) or a == b for a, b in zip(shape[1:], expected, strict=True))
     if not fits:
         raise ExlcapError(
-            f"{source} takes {shape}, the card of {card.name} says {['N', *expected]}", "mend [input] in the card"
+            f"{source} takes {shape}, the card of {card.name} says {['N', *expected]}", "correct [input] in the card"
         )
     return shape[0] if isinstance(shape[0], int) and shape[0] > 0 else MAX_BATCH
 

@@ -1,1 +1,1 @@
-"""What can be wrong with labels and data sets, and how it is mended."""
+"""Checks of labels and data sets, and corrected copies."""

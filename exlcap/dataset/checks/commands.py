@@ -19,8 +19,9 @@ from exlcap.core.errors import ExlcapError
 def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json: bool) -> None:
     """Name every defect of a data set or a COCO keypoint file.
 
-    PATH is the name or folder of a data set, or any COCO keypoint file in CrowdPose order. Leaves with 1 when there are
-    errors. --fix writes a copy with what can be mended (ids, areas, counts, joints outside the image) and lists it.
+    PATH is the name or folder of a data set, or any COCO keypoint file in CrowdPose order. Exits with code 1 when there
+    are errors. --fix writes a copy in which ids, areas, counts and joints outside the image are corrected, and lists
+    every change.
 
     \b
     Example:
@@ -53,7 +54,7 @@ def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json
 
 
 def _resolved(ctx: click.Context, path: str) -> Path:
-    """The data set or file that PATH means; a name needs a workspace, a path does not."""
+    """The data set or file that PATH stands for; a name needs a workspace, a path does not."""
     from exlcap.dataset.checks.validate import resolve
 
     try:

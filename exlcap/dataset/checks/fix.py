@@ -1,4 +1,4 @@
-"""A corrected copy of what `exlcap validate` found; every change is listed, nothing is dropped."""
+"""A corrected copy of a data set or an annotation file; every change is listed, nothing is dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exlcap.dataset.manifest import read_manifest, write_manifest
 
 @dataclass(frozen=True)
 class Change:
-    """One change. annotation_id: as it was before."""
+    """One change. annotation_id: as before the change."""
 
     what: str
     file: str
@@ -56,14 +56,14 @@ def fix_dataset(folder: Path, files: tuple[KeypointFile, ...], out: Path) -> lis
 
 def _refuse_existing(out: Path) -> None:
     if out.exists():
-        raise ExlcapError(f"{out} exists already", "a corrected copy is never written over something; name a new one")
+        raise ExlcapError(f"{out} exists already", "a corrected copy never overwrites anything; give a new name")
 
 
 def corrected(file: KeypointFile) -> tuple[dict[str, Any], list[Change]]:
     """Content of a corrected copy and what was changed.
 
     Joints outside the image lose their label (0, 0, 0), as does a joint with a visibility other than 0, 1, 2;
-    num_keypoints is counted anew; a missing area is 0.53 w h; ids count from 1 when one is 0, missing or double.
+    num_keypoints is recounted; a missing area becomes 0.53 w h; ids count from 1 if one is 0, missing or duplicate.
     """
     content = copy.deepcopy(dict(file.content))
     changes: list[Change] = []

@@ -1,4 +1,4 @@
-"""The image files of a data set, each read once: size, checksum, and whether there is anything to see."""
+"""Facts about the image files of a data set, each read once: size, checksum, brightness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with labels: one named check each, on any COCO keypoint file in CrowdPose order."""
+"""Checks of labels, each with a name, on any COCO keypoint file in CrowdPose order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 BOX_TOLERANCE_PX = 1e-3
 """A joint on the edge of its box is inside, also after both were rounded to four decimals."""
 TORSO_SHARE = 0.25
-"""Shoulders or hips nearer together than this share of the torso's length say nothing about its facing."""
+"""Shoulders or hips closer together than this share of the torso's length do not tell which way it faces."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def _wrong_num_keypoints(file: KeypointFile) -> Iterator[Defect]:
     for one in file.people:
         count = int((one.keypoints[:, 2] > 0).sum())
         if one.annotation.get("num_keypoints") != count:
-            yield defect_of(one, f"num_keypoints is {one.annotation.get('num_keypoints')}, labelled are {count}")
+            yield defect_of(
+                one, f"num_keypoints is {one.annotation.get('num_keypoints')}, but {count} joints are labelled"
+            )
 
 
 def _no_joints(file: KeypointFile) -> Iterator[Defect]:
@@ -151,7 +153,7 @@ def _one_visibility(file: KeypointFile) -> Iterator[Defect]:
     flags = {float(flag) for one in file.people for flag in one.keypoints[:, 2]}
     if len(flags - {0.0}) == 1:
         names = " and ".join(f"{flag:g}" for flag in sorted(flags))
-        yield Defect(f"visibility is only {names}: hidden joints are not told from visible ones")
+        yield Defect(f"visibility is only {names}: hidden joints are not distinguished from visible ones")
 
 
 def _swapped_sides(file: KeypointFile) -> Iterator[Defect]:
@@ -163,11 +165,11 @@ def _swapped_sides(file: KeypointFile) -> Iterator[Defect]:
 
 
 def sides_cross(one: Listed) -> bool:
-    """Whether a person's shoulders say that they face us and the hips that they do not, or the other way round.
+    """Whether a person's shoulders face us and the hips do not, or the other way round.
 
     From right to left, shoulders and hips point the same way on any body that is not twisted by more than a right
-    angle, in whatever pose and from whatever side; narrow ones (a profile) tell nothing and are passed over. Whether
-    all of a person is swapped cannot be told from joints alone.
+    angle, in whatever pose and from whatever side; narrow ones (a profile) tell nothing and are skipped. Whether a
+    whole person is swapped cannot be told from joints alone.
     """
     corners = [joint_index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
     if not (one.keypoints[corners, 2] > 0).all():
@@ -191,13 +193,13 @@ LABEL_CHECKS: tuple[Check[KeypointFile], ...] = (
     Check("annotation_id_zero", "error", "annotations with id 0 or none", _annotation_id_zero),
     Check("duplicate_id", "error", "images or annotations that share an id", _duplicate_ids),
     Check("missing_area", "error", "annotations without area", _missing_area),
-    Check("wrong_num_keypoints", "error", "num_keypoints not the number of labelled joints", _wrong_num_keypoints),
+    Check("wrong_num_keypoints", "error", "num_keypoints other than the labelled joints", _wrong_num_keypoints),
     Check("bad_visibility", "error", "visibility other than 0, 1, 2", _bad_visibility),
     Check("joint_outside_image", "error", "joints outside the image", _joint_outside_image),
     Check("no_joints", "warning", "people without any joint", _no_joints),
     Check("joint_outside_box", "warning", "joints outside the person's box", _joint_outside_box),
-    Check("swapped_sides", "warning", "suspicion that left and right are swapped", _swapped_sides),
-    Check("one_visibility", "note", "hidden joints not told from visible ones", _one_visibility),
+    Check("swapped_sides", "warning", "left and right possibly swapped", _swapped_sides),
+    Check("one_visibility", "note", "hidden joints not distinguished from visible ones", _one_visibility),
     Check("mixed_image_sizes", "note", "more than one image size", _mixed_image_sizes),
 )  # fmt: skip
 """Checks of one COCO keypoint file, worst first."""

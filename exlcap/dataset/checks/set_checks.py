@@ -1,4 +1,4 @@
-"""What can be wrong with a data set beyond its labels: files, pairs, splits; one named check each."""
+"""Checks of a data set beyond its labels (files, pairs, splits), each with a name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from exlcap.dataset.formats.keypoint_file import Json, KeypointFile
 from exlcap.dataset.manifest import Manifest
 
 BLACK = 1 / 255
-"""An image without a value above this shows nothing; sensor noise alone is brighter."""
+"""An image without a value above this is black; sensor noise alone is brighter."""
 SATURATED_SHARE = 0.5
 LEVELS = {"LL-N": "LL-N", "LL-H": "LL-H", "LL-E": "LL-E", "Normal": "LL-N", "Hard": "LL-H", "Extreme": "LL-E"}
-"""Lighting level by what the name of an annotation file says, in our data sets and in the published ones."""
+"""Lighting level by the end of an annotation file's name, in our data sets and in the published ones."""
 CARD_REMEDIES = {
     "built": "run the same `exlcap build` again, which writes it",
     "imported": "remove the data set and import it again",
@@ -31,7 +31,7 @@ CARD_REMEDIES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked. pictures: by file name, None where there is no file; empty when images were not looked for.
+    """What is checked. pictures: by file name, None where there is no file; empty when the images were not found.
 
     folder, manifest: of a data set of ours, None for a foreign file.
     """
@@ -42,7 +42,7 @@ class Subject:
     pictures: Mapping[str, Picture | None]
 
     def images(self) -> Iterator[tuple[KeypointFile, Json]]:
-        """Every image of every file; one that is in several files comes once."""
+        """Every image of every file; one that several files list comes once."""
         seen: set[str] = set()
         for file in self.files:
             for image in file.images:
@@ -111,7 +111,7 @@ def _unpaired_person(subject: Subject) -> Iterator[Defect]:
         for people in lights.values():
             if len(people) == 1:
                 one = next(iter(people.values()))
-                yield Defect("only one image of the pair shows this person", file.path.name, one.image, one.annotation)
+                yield Defect("only one image of the pair lists this person", file.path.name, one.image, one.annotation)
 
 
 def _scene_in_two_splits(subject: Subject) -> Iterator[Defect]:
@@ -177,15 +177,20 @@ def _saturated_image(subject: Subject) -> Iterator[Defect]:
 
 
 SET_CHECKS: tuple[Check[Subject], ...] = (
-    Check("image_missing", "error", "images that are not there", _image_missing),
+    Check("image_missing", "error", "missing images", _image_missing),
     Check("image_unreadable", "error", "images that cannot be decoded", _image_unreadable),
-    Check("size_differs", "error", "sizes that differ: image and file, or both lights of a pair", _size_differs),
-    Check("unpaired_image", "error", "pairs without partner", _unpaired_image),
+    Check(
+        "size_differs",
+        "error",
+        "sizes that differ: image and file, or both lights of a pair",
+        _size_differs,
+    ),
+    Check("unpaired_image", "error", "images without a partner", _unpaired_image),
     Check("scene_in_two_splits", "error", "scenes that leak between splits", _scene_in_two_splits),
     Check("wrong_lighting_split", "error", "images in the wrong lighting split for their gain", _wrong_lighting_split),
     Check("checksum_mismatch", "error", "files that changed since the data set was made", _checksum_mismatch),
-    Check("card_missing", "error", "parts of the data card that are not there", _card_missing),
-    Check("unpaired_person", "warning", "people that only one image of a pair shows", _unpaired_person),
+    Check("card_missing", "error", "missing parts of the data card", _card_missing),
+    Check("unpaired_person", "warning", "people that only one image of a pair lists", _unpaired_person),
     Check("black_image", "warning", "black images", _black_image),
     Check("saturated_image", "warning", "saturated images", _saturated_image),
 )
@@ -193,7 +198,7 @@ SET_CHECKS: tuple[Check[Subject], ...] = (
 
 
 def image_folder(path: Path, names: list[str]) -> Path | None:
-    """Where a foreign file's images are: beside it, one or two folders up, or in `images` there; None when nowhere."""
+    """Folder of a foreign file's images: beside it, one or two levels up, or `images` there; None if not found."""
     above = [path.parent, *path.parents[1:3]]
     folders = [folder for up in above for folder in (up, up / "images")]
     return next((folder for folder in folders if any((folder / name).is_file() for name in names)), None)

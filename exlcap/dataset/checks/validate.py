@@ -14,7 +14,7 @@ from exlcap.dataset.formats.keypoint_file import KeypointFile, read_keypoint_fil
 from exlcap.dataset.manifest import read_complete
 
 SHOWN = 3
-"""Findings of a check that the text shows; --json has them all."""
+"""Findings of each check that the text shows; --json lists all."""
 
 
 def annotation_files_of(path: Path) -> tuple[KeypointFile, ...]:
@@ -29,7 +29,7 @@ def annotation_files_of(path: Path) -> tuple[KeypointFile, ...]:
 
 
 def read_subject(path: Path) -> Subject:
-    """What is to be checked, with every image read once. A foreign file's images are looked for beside and above it."""
+    """What to check, with every image read once. Images of a foreign file are searched beside and above it."""
     files = annotation_files_of(path)
     names = [str(image["file_name"]) for file in files for image in file.images]
     root = image_folder(path, names) if path.is_file() else path / "images"
@@ -44,18 +44,18 @@ def find_all(subject: Subject) -> list[Finding]:
     findings = [f for check in SET_CHECKS for f in check.run(subject)]
     findings += [f for check in LABEL_CHECKS for file in subject.files for f in check.run(file, file.path.name)]
     if not subject.pictures:
-        text = "the images were not found beside this file, so pictures were not checked"
+        text = "no images were found near this file, so they were not checked"
         findings.append(Finding("images_not_found", "note", ", ".join(file.path.name for file in subject.files), text))
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
-    """How often each check found something."""
+    """Number of findings of each check."""
     return dict(Counter(finding.check for finding in findings))
 
 
 def as_text(subject: Subject, findings: Sequence[Finding]) -> str:
-    """For people: every check that found something, with its first findings."""
+    """For people: every check with findings, and the first of them."""
     images, people = len(list(subject.images())), sum(len(file.people) for file in subject.files)
     lines = [f"{len(subject.files)} annotation files, {images} images, {people} annotations"]
     for check, count in counts(findings).items():

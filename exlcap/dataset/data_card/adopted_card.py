@@ -13,7 +13,7 @@ def adopted_card(manifest: Manifest) -> str:
         return card(
             manifest,
             f"{manifest.source}, {made}: people with 14 CrowdPose joints in the dark.",
-            ["- images copied as published; labels and splits as published, without people or images left out"],
+            ["- images copied as published; labels and splits as published"],
             [f"- Published labels have defects: `exlcap validate {manifest.name}` names them."],
         )
     return card(
@@ -22,7 +22,7 @@ def adopted_card(manifest: Manifest) -> str:
         [f"- from {manifest.source}, seed {manifest.parameters.seed}",
          "- light of each photograph (sRGB undone) seen by both cameras of the rig: filter, geometry, photon and read "
          "noise, gain, 12-bit Bayer; then developed, aligned and cropped as real frames are"],
-        ["- **Simulated: nothing here was photographed in the dark.** Noise follows a model of the sensor, and what "
-         "the photographs had (compression, their own noise, clipped lights) is in both images.",
-         "- Joints the labels of the photographs lack are not labelled."],
+        ["- **Simulated: nothing here was photographed in the dark.** Noise follows a model of the sensor. The flaws "
+         "of the photographs (compression, their own noise, clipped highlights) are in both images.",
+         "- Joints that the labels of the photographs lack are not labelled."],
     )  # fmt: skip

@@ -12,11 +12,11 @@ from exlcap.dataset.manifest import Manifest, Parameters
 
 
 def built_card(manifest: Manifest, labelled: Sequence[LabelledPair]) -> str:
-    """Text of the card, written anew by every build."""
+    """Text of the card, rewritten by every build."""
     real = "Emulated" if any(item.take.header.rig.emulator for item in labelled) else "Real"
     about = (
         f"{real} low-light / well-lit image pairs of people with 14 CrowdPose joints, made with "
-        f"exlcap {manifest.exlcap}. This page is written anew by every `exlcap build`."
+        f"exlcap {manifest.exlcap}. Every `exlcap build` rewrites this page."
     )
     return card(manifest, about, _how(manifest, labelled), _limits(labelled))
 
@@ -32,7 +32,7 @@ def _how(manifest: Manifest, labelled: Sequence[LabelledPair]) -> Iterator[str]:
     for state, count in Counter(person.review for person in people).items():
         yield f"- review: {count} people {state}"
     if manifest.parameters.accepted_only:
-        yield "- only pairs whose people were all decided on in review"
+        yield "- only pairs accepted in review"
     yield _images(manifest.parameters)
 
 
@@ -48,14 +48,14 @@ def _rig(header: TakeHeader) -> str:
 def _images(parameters: Parameters) -> str:
     return (
         f"- images: {'8-bit sRGB' if parameters.depth == 8 else '16-bit linear'}, dark image "
-        + ("laid onto the bright one" if parameters.warp == "low" else "with its pixels untouched")
+        + ("warped onto the bright one" if parameters.warp == "low" else "with its pixels untouched")
         + ", bright one cropped to the common area, white balance "
-        + ("of the reference" if parameters.white_balance == "reference" else "left as it is")
+        + ("from the reference" if parameters.white_balance == "reference" else "left as it is")
     )
 
 
 def _limits(labelled: Sequence[LabelledPair]) -> Iterator[str]:
-    yield "- Joints were labelled on the bright image; what cannot be seen in the dark one is labelled all the same."
+    yield "- Joints were labelled on the bright image, including those that cannot be seen in the dark one."
     if any(item.take.header.rig.emulator for item in labelled):
         yield "- **Shot on an emulated rig: the pictures are simulated.**"
     if any(item.take.header.sync_mode == "software" for item in labelled):

@@ -11,8 +11,8 @@ from exlcap.dataset.table1 import Row, table1
 GAIN_BIN_DB = 3
 LICENCE_UNKNOWN = {
     "built": "Not chosen yet: build with `--licence` before you publish.",
-    "imported": "Not given: the terms of its publishers hold.",
-    "simulated": "Not given: the terms of the photographs and of their labels hold.",
+    "imported": "Not given: the terms of its publishers apply.",
+    "simulated": "Not given: the terms of the photographs and of their labels apply.",
 }
 
 
@@ -30,7 +30,7 @@ def card(manifest: Manifest, about: str, making: Iterable[str], limits: Iterable
         "\n".join(limits) or "None known.",
         "## Licence",
         manifest.licence or LICENCE_UNKNOWN[manifest.origin],
-        "The people in the pictures must have agreed to its use.",
+        "The people in the pictures must have consented to its use.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -40,7 +40,7 @@ def _of_pairs(manifest: Manifest) -> list[str]:
         "## Scenes, pairs, people, mean levels (of 255)",
         _table(["split", "scenes", "pairs", "people", "well-lit mean", "low-light mean"], map(_row, table1(manifest))),
         "Test splits by the well-lit gain: LL-N < 15 dB <= LL-H < 24 dB <= LL-E; LL-A is their union, WL the bright "
-        "images. No scene is in two of train, val and test.",
+        "images. No scene is in more than one of train, val and test.",
         "\n".join(f"- {split}: {_named(scenes)}" for split, scenes in manifest.splits.items()),
         "## Exposures and gains",
         _table(["exposure (us)", "pairs"], _exposures(manifest)),
@@ -70,7 +70,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _named(scenes: Sequence[str], most: int = 100) -> str:
-    """Names of scenes; of very many only how many, as dataset.json lists them."""
+    """Names of scenes; only their number where there are very many, which dataset.json lists."""
     if len(scenes) > most:
         return f"{len(scenes)} scenes, listed in dataset.json"
     return ", ".join(scenes) or "none"

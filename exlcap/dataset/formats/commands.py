@@ -14,7 +14,7 @@ from exlcap.core.console import json_option, result
 @click.argument("kind", type=click.Choice(["exlpose", "exlpose-ocn"]))
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--name", required=True, help="Name of the data set to make.")
-@click.option("--licence", default="", help="Terms under which it may be used, for its data card.")
+@click.option("--licence", default="", help="Terms of use, for the data card.")
 @json_option
 @click.pass_context
 def import_command(ctx: click.Context, kind: str, source: Path, name: str, licence: str, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def import_command(ctx: click.Context, kind: str, source: Path, name: str, licen
 
     SOURCE holds, anywhere below it, the published annotation files and the images: bright/ and dark/ for ExLPose, with
     long names (as in the annotations) or short ones (as the official loader expects); one folder per camera for
-    ExLPose-OCN. Images are copied unchanged, labels and splits stay as published.
+    ExLPose-OCN. Images are copied unchanged; labels and splits stay as published.
 
     \b
     Example:
@@ -43,15 +43,17 @@ def import_command(ctx: click.Context, kind: str, source: Path, name: str, licen
 
 @click.command("export-dataset")
 @click.argument("name")
-@click.option("--to", "form", type=click.Choice(["coco", "exlpose", "mmpose", "fiftyone"]), required=True, help="Form.")
+@click.option(
+    "--to", "form", type=click.Choice(["coco", "exlpose", "mmpose", "fiftyone"]), required=True, help="Format."
+)
 @click.argument("out", type=click.Path(path_type=Path))
 @json_option
 @click.pass_context
 def export_dataset_command(ctx: click.Context, name: str, form: str, out: Path, as_json: bool) -> None:
     """Export a data set as COCO, in the official ExLPose layout, for MMPose or for FiftyOne.
 
-    OUT is a new folder. coco: images and annotation files, nothing lost. exlpose: bright/, dark/ and annotations as
-    the official loader looks for them. mmpose: COCO and mmpose_config.py. fiftyone: COCO and a script that loads it.
+    OUT is a new folder. coco: images and annotation files, nothing lost. exlpose: bright/, dark/ and annotations where
+    the official loader expects them. mmpose: COCO and mmpose_config.py. fiftyone: COCO and a script that loads it.
 
     \b
     Example:

@@ -28,21 +28,21 @@ class PublishedImage:
 
 
 def split_of(path: Path) -> str | None:
-    """The split that the name of an annotation file says; None when it says none."""
+    """The split in the name of an annotation file; None when there is none."""
     return next((split for split in SPLITS if f"_{split}_" in f"_{path.stem}_".lower()), None)
 
 
 def read_published(path: Path) -> list[PublishedImage]:
     """Images of a published annotation file of either form, people in its order.
 
-    Raises ExlcapError naming the file and the person that is wrong.
+    Raises ExlcapError naming the file and the faulty person.
     """
     if path.stem.endswith("_trans"):
         return _read_flat(path)
     file = read_keypoint_file(path)
     if file.broken:
         raise ExlcapError(f"{path}: annotation {file.broken[0][0].get('id')}: {file.broken[0][1]}",
-                          "mend it; `exlcap validate` lists all that is wrong")  # fmt: skip
+                          "correct it; `exlcap validate` lists every defect")  # fmt: skip
     people: dict[Any, list[Person]] = {image["id"]: [] for image in file.images}
     for one in file.people:
         in_image = people[one.image["id"]]
@@ -62,7 +62,7 @@ def _read_flat(path: Path) -> list[PublishedImage]:
             keypoints = np.array(unit["keypoints"], np.float64).reshape(-1, 3)
         except (KeyError, TypeError, ValueError) as error:
             raise ExlcapError(f"{path}: record {number}: {type(error).__name__}: {error}",
-                              "it is not of the published form; restore it from a copy") from None  # fmt: skip
+                              "it does not have the published form; restore it from a copy") from None  # fmt: skip
         in_image = people.setdefault(name, [])
         in_image.append(
             _person(path, {"id": number}, keypoints, (left, top, right - left, bottom - top), len(in_image) + 1)
@@ -77,7 +77,7 @@ def _person(path: Path, record: Mapping[str, Any], keypoints: Any, box: Any, num
                       iscrowd=bool(record.get("iscrowd", 0)))  # fmt: skip
     except ValueError as error:
         raise ExlcapError(f"{path}: annotation {record.get('id')}: {error}",
-                          "mend it; `exlcap validate` lists all that is wrong") from None  # fmt: skip
+                          "correct it; `exlcap validate` lists every defect") from None  # fmt: skip
 
 
 def published_files(source: Path, ocn: bool) -> list[Path]:
@@ -89,7 +89,7 @@ def published_files(source: Path, ocn: bool) -> list[Path]:
     if not paths:
         what = "ExLPose-OC_test_*.json" if ocn else "ExLPose_train*.json or ExLPose_test*.json"
         raise ExlcapError(
-            f"no {what} below {source}", "name the folder that holds the published annotations and images"
+            f"no {what} below {source}", "give the folder that holds the published annotations and images"
         )
     say(f"annotations: {', '.join(path.name for path in paths)}")
     return sorted(paths, key=lambda path: (path.stem.endswith("_trans"), -path.stat().st_size))

@@ -24,6 +24,7 @@ NAME = re.compile(
     r"imgs_(?P<date>\d{4})(?:_?(?P<place>[a-z]+)|_(?P<number>\d))?_vid(?P<video>\d+)_exp(?P<divisor>\d+)"
     r"_(?P<light>bright|dark|img)_(?P<frame>\d+)__(?:gain_(?P<gain>\d+(?:\.\d+)?)_)?exposure_(?P<exposure>\d+)\.png"
 )
+EXAMPLE = "imgs_0212_hwangridan_vid000020_exp1200_bright_000052__gain_3.40_exposure_417.png"
 Key = tuple[str, str, str, str, str]
 
 

@@ -14,19 +14,19 @@ def read_for_export(folder: Path, out: Path) -> Manifest:
     """The data set to export. Raises ExlcapError when it is not finished, or `out` exists."""
     manifest = read_complete(folder)
     if out.exists():
-        raise ExlcapError(f"{out} exists already", "an export is never written over something; name a new folder")
+        raise ExlcapError(f"{out} exists already", "an export never overwrites anything; give a new folder")
     return manifest
 
 
 def annotation_names(manifest: Manifest) -> list[str]:
-    """Names of the annotation files that hold images."""
+    """Names of the annotation files that list images."""
     return [name for name, (images, _) in manifest.counts.items() if images]
 
 
 def export_coco(folder: Path, out: Path) -> int:
     """Copy images and annotations as COCO keypoints: ``images/`` and ``annotations/``, the files as they are.
 
-    Nothing is lost: our own fields (pair_id, person_id, exposure, gain) stay, and other tools pass over them.
+    Nothing is lost: our own fields (pair_id, person_id, exposure, gain) stay, and other tools ignore them.
     Returns the number of images.
     """
     manifest = read_for_export(folder, out)

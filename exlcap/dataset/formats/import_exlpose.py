@@ -17,7 +17,7 @@ from exlcap.core.take import pair_id
 from exlcap.dataset.checks.image_files import Picture, read_picture
 from exlcap.dataset.finish import begin_adopted, finish_adopted_pairs
 from exlcap.dataset.formats.exlpose_files import SPLITS, PublishedImage, published_files, read_published, split_of
-from exlcap.dataset.formats.exlpose_names import ExlposeName, Key, parse_name
+from exlcap.dataset.formats.exlpose_names import EXAMPLE, ExlposeName, Key, parse_name
 from exlcap.dataset.manifest import Manifest, PairEntry
 
 FOLDERS = {"well": "bright", "low": "dark"}
@@ -74,7 +74,7 @@ def import_exlpose(source: Path, folder: Path, licence: str = "") -> Manifest:
 
 
 def _find_pairs(source: Path) -> Iterator[PublishedPair]:
-    """Annotated pairs whose two images are there; the others are counted in a remark."""
+    """Annotated pairs whose two images are there; the others are counted in a note."""
     images = {light: _index(source, name) for light, name in FOLDERS.items()}
     seen: set[Key] = set()
     missing: list[str] = []
@@ -82,8 +82,8 @@ def _find_pairs(source: Path) -> Iterator[PublishedPair]:
         for image in read_published(path):
             name = parse_name(image.name)
             if name is None:
-                raise ExlcapError(f"{path}: {image.name!r} is not a name of ExLPose",
-                                  "the grammar is in the documentation of `exlcap import`")  # fmt: skip
+                raise ExlcapError(f"{path}: {image.name!r} is not an ExLPose file name",
+                                  f"names look like {EXAMPLE}")  # fmt: skip
             if name.key in seen:
                 continue
             seen.add(name.key)
@@ -96,9 +96,9 @@ def _find_pairs(source: Path) -> Iterator[PublishedPair]:
                 missing.append(image.name)
     if len(missing) == len(seen):
         raise ExlcapError(f"none of the {len(seen)} annotated pairs has its images in bright/ and dark/ below {source}",
-                          "name the folder that holds both folders of images")  # fmt: skip
+                          "give the folder that holds both image folders")  # fmt: skip
     if missing:
-        say(f"note: {len(missing)} of {len(seen)} annotated pairs lack an image and are left out, first {missing[0]}")
+        say(f"note: {len(missing)} of {len(seen)} annotated pairs lack an image and are left out, such as {missing[0]}")
 
 
 def _index(source: Path, folder: str) -> dict[Key, Path]:
@@ -120,15 +120,15 @@ def _import_pair(folder: Path, pair: PublishedPair) -> PairEntry:
         shutil.copyfile(path, target)
         picture = read_picture(target)
         if picture is None or picture.size is None:
-            raise ExlcapError(f"{path} is damaged or cut off", "fetch the file again")
+            raise ExlcapError(f"{path} is damaged or cut off", "download the file again")
         expected = pair.image.size or (made["well"].size if made else picture.size)
         if picture.size != expected:
             raise ExlcapError(f"{path} is {picture.size}, expected {expected} (width, height)",
-                              "image and annotation are not of the same release")  # fmt: skip
+                              "image and annotation are from different releases")  # fmt: skip
         made[light] = picture
     well_gain_db = pair.gain_db("well")
     if well_gain_db is None:
-        raise ExlcapError(f"no name tells the well-lit gain of {pair.files['well']}",
+        raise ExlcapError(f"the well-lit gain of {pair.files['well']} is in no file name",
                           "add the annotation files that list the bright images")  # fmt: skip
     width, height = made["well"].size or (0, 0)
     return PairEntry(

@@ -1,4 +1,4 @@
-"""ExLPose-OCN as a data set of ours: dark photographs of two other cameras, for testing only, without partners."""
+"""ExLPose-OCN as a data set of ours: dark photographs by two other cameras, without partners, for testing only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def import_ocn(source: Path, folder: Path, licence: str = "") -> Manifest:
             name = "/".join(Path(image.name).parts[-2:])
             if name not in files:
                 raise ExlcapError(
-                    f"{path}: image {image.name} is not below {source}", "fetch the images of this camera"
+                    f"{path}: image {image.name} is not below {source}", "download the images of this camera"
                 )
             photos.append((path.stem.split("_")[-1], image, files[name]))
     building = Manifest(name=folder.name, status="building", exlcap=__version__, origin="imported",
@@ -65,7 +65,7 @@ def _name(photo: Photo) -> str:
 
 
 def _import_photo(folder: Path, photo: Photo) -> SingleEntry:
-    """Copy a photograph. One that EXIF would turn is stored as PNG as its pixels lie, for so it was labelled."""
+    """Copy a photograph. One that EXIF would rotate is stored as PNG without rotation, as it was labelled."""
     import cv2
 
     _, image, path = photo
@@ -73,11 +73,11 @@ def _import_photo(folder: Path, photo: Photo) -> SingleEntry:
     data = np.fromfile(path, np.uint8)
     stored = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
-        raise ExlcapError(f"{path} is damaged or cut off", "fetch the file again")
+        raise ExlcapError(f"{path} is damaged or cut off", "download the file again")
     size = (stored.shape[1], stored.shape[0])
     if image.size not in (None, size):
         raise ExlcapError(f"{path} is {size}, its annotation says {image.size} (width, height)",
-                          "image and annotation are not of the same release")  # fmt: skip
+                          "image and annotation are from different releases")  # fmt: skip
     (folder / "images" / "low").mkdir(parents=True, exist_ok=True)
     if np.array_equal(stored, cv2.imdecode(data, cv2.IMREAD_COLOR)):
         shutil.copyfile(path, folder / "images" / file)

@@ -13,15 +13,26 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("simulate")
-@click.option("--photos", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="Folder.")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of photographs.",
+)
 @click.option("--labels", type=FILE, required=True, help="COCO keypoints of the photographs.")
-@click.option("--test-labels", type=FILE, help="COCO keypoints of those that form the test split, instead of drawing.")
+@click.option(
+    "--test-labels", type=FILE, help="COCO keypoints of the photographs of the test split, instead of drawing it."
+)
 @click.option("--name", required=True, help="Name of the data set to make.")
 @click.option(
-    "--pairs-per-photo", type=click.IntRange(1, 100), default=1, show_default=True, help="Different exposures."
+    "--pairs-per-photo",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Pairs of different exposure per photograph.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of noise, darkness and split.")
-@click.option("--licence", default="", help="Terms under which it may be used, for its data card.")
+@click.option("--licence", default="", help="Terms of use, for the data card.")
 @json_option
 @click.pass_context
 def simulate_command(
@@ -31,9 +42,9 @@ def simulate_command(
     """Make a paired data set of this rig from any labelled photographs.
 
     Every photograph becomes a scene as dark as those of ExLPose, seen by both cameras with the rig's filter, noise,
-    gains and geometry, then developed, aligned and cropped as real frames are: something to pretrain on, from COCO or
-    CrowdPose. The geometry is that of the emulator, or of the alignment in force. With an alignment in force, what the
-    dark path lets through of each colour and the white balances are as it measured them; else as rig.toml says.
+    gains and geometry, then developed, aligned and cropped as real frames are. Use it to pretrain on COCO or CrowdPose.
+    The geometry is that of the emulator, or of the alignment in force. The transmittance of the dark path for each
+    colour and the white balances are those that the alignment in force measured; without one, those of rig.toml.
 
     \b
     Example:

@@ -1,6 +1,6 @@
 """Photographs as pairs of this rig: what both cameras would have recorded in the dark, developed and aligned.
 
-A photograph is taken for linear light after undoing sRGB, one of its pixels for one of the sensor. The bright camera
+With sRGB undone, a photograph counts as linear light, and each of its pixels as one of the sensor. The bright camera
 sees it as it is; the dark one through the rig's geometry and its filter. Both frames are 12-bit Bayer with the sensor's
 noise, and pass through the same development, warp and crop as real ones.
 """
@@ -27,7 +27,7 @@ from exlcap.simulate.photos import DARKEST_MEAN, read_linear
 from exlcap.simulate.sensor import Irradiance, SensorModel, expose
 
 BASE_GAIN_DB = (0.0, 4.3, 6.2, 11.6, 19.1)
-"""Least, quartiles and most of the well-lit gain at k = 1 over the 50 published test scenes of ExLPose."""
+"""Minimum, quartiles and maximum of the well-lit gain at k = 1 over the 50 published test scenes of ExLPose."""
 MOST_GAIN_DB = 38.8
 """Largest well-lit gain of the published set."""
 SMALLEST_PX = 64
@@ -35,7 +35,7 @@ SMALLEST_PX = 64
 
 @dataclass(frozen=True)
 class Photo:
-    """A labelled photograph. index: its place among all, which its randomness is seeded by."""
+    """A labelled photograph. index: its place among all, which seeds its random numbers."""
 
     path: Path
     labelled: LabelledImage
@@ -72,7 +72,7 @@ class Cameras:
         return f"dark path {shares} of the light and white balances as {self.measured_by} measured them"
 
     def sensitivity(self, light: Light) -> Irradiance:
-        """What a camera gets of red, green and blue light, float32 (3,); 1: the bright camera's most sensitive colour.
+        """Share of red, green and blue light a camera gets, float32 (3,); 1: the bright camera's most sensitive colour.
 
         A camera's white balance undoes its own colours, so its inverse is their strength.
         """
@@ -142,7 +142,7 @@ def dark_view(light: Irradiance, alignment: Alignment) -> Irradiance:
 
 
 def make_pairs(folder: Path, cameras: Cameras, photo: Photo) -> list[Made] | str:
-    """Write the images of a photograph's pairs; their entries and people, or why the photograph cannot serve.
+    """Write the images of a photograph's pairs; their entries and people, or why the photograph is unusable.
 
     Raises ExlcapError when it cannot be read, or is not of the size its labels say.
     """

@@ -30,7 +30,7 @@ PUBLISHED_LEVELS = {"LL-N": 3.2, "LL-H": 1.4, "LL-E": 0.9, "LL-A": 2.0, "WL": 90
 
 
 def cameras_of(workspace: Workspace, seed: int, pairs_per_photo: int) -> Cameras:
-    """The rig of a workspace, as measured where it has an alignment; an emulated one may do without."""
+    """The rig of a workspace, as measured by its alignment; an emulated rig does not need one."""
     rig = workspace.rig
     if rig.emulator and not numbered(workspace.alignments, "align", ".json"):
         return Cameras(rig, true_alignment(rig), seed, pairs_per_photo)
@@ -40,9 +40,9 @@ def cameras_of(workspace: Workspace, seed: int, pairs_per_photo: int) -> Cameras
 
 
 def find_photos(folder: Path, labels: Path, test_labels: Path | None) -> tuple[list[Photo], tuple[str, ...]]:
-    """The labelled photographs that are there, by file name, those for the test last; and the scenes of the test.
+    """The labelled photographs whose file exists, by file name, those of the test last; and the scenes of the test.
 
-    Photographs without people or without a file are left out with a remark.
+    Photographs without people or without a file are left out with a note.
     Raises ExlcapError when none is left, for training or for the test, or one is labelled for both.
     """
     photos: list[Photo] = []
@@ -68,12 +68,12 @@ def find_photos(folder: Path, labels: Path, test_labels: Path | None) -> tuple[l
         raise ExlcapError(f"no photograph of {labels} with people is in {folder}",
                           "`file_name` in the labels must be the name of a file in that folder")  # fmt: skip
     if test_labels is not None and not test:
-        raise ExlcapError(f"no photograph of {test_labels} with people is in {folder}", "check the names in it")
+        raise ExlcapError(f"no photograph of {test_labels} with people is in {folder}", "check its file names")
     return photos, tuple(test)
 
 
 def scene_name(file_name: str) -> str:
-    """A photograph's name as a scene: its path without suffix, what is no letter, digit, ``_`` or ``-`` made ``-``.
+    """A photograph's name as a scene: its path without suffix, with ``-`` for all but letters, digits, ``_`` and ``-``.
 
     >>> scene_name("val2017/000000000785.jpg")
     'val2017-000000000785'
@@ -114,7 +114,7 @@ def simulate_photos(
     for why, count in left_out.items():
         say(f"note: {count} photographs are left out: {why}")
     if not entries:
-        raise ExlcapError("no photograph could serve", "give photographs taken in good light, with people in them")
+        raise ExlcapError("no photograph is usable", "use photographs taken in good light, with people in them")
     used = {entry.scene for entry in entries}
     splits = {split: tuple(scene for scene in scenes if scene in used) for split, scenes in splits.items()}
     update = {"splits": splits, "left_out": {OUTSIDE: outside} if outside else {}}
@@ -122,7 +122,7 @@ def simulate_photos(
 
 
 def _in_parallel(folder: Path, cameras: Cameras, photos: Sequence[Photo]) -> Iterator[list[Made] | str]:
-    """Pairs of every photograph in order. Threads, as OpenCV and NumPy let go of the interpreter while they work."""
+    """Pairs of every photograph in order. Threads suffice: OpenCV and NumPy release the interpreter lock."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             yield from pool.map(partial(make_pairs, folder, cameras), photos)

@@ -175,7 +175,7 @@ def test_an_import_that_was_cut_short_starts_anew_but_not_over_something_else(sh
     with pytest.raises(ExlcapError, match="damaged or cut off"):
         import_exlpose(source, tmp_path / "a")
     assert read_manifest(tmp_path / "a").status == "building"
-    with pytest.raises(ExlcapError, match="unfinished data set of something else"):
+    with pytest.raises(ExlcapError, match="unfinished data set from another source"):
         import_ocn_into(tmp_path, "a")
     dark.write_bytes(whole)
     assert len(import_exlpose(source, tmp_path / "a").pairs) == 3
@@ -279,7 +279,7 @@ def test_ocn_is_read_by_eval(tmp_path):
     assert [figure.light for figure in split.figures] == ["low"] * 3
     card = (tmp_path / "ocn" / "README.md").read_text()
     assert "| test_A7M3 | 2 | 2 |" in card
-    assert "the terms of its publishers hold" in card
+    assert "the terms of its publishers apply" in card
     assert other_tests(tmp_path / "ocn") == ["A7M3", "RICOH3"]  # scored beside the paper's five
     for figure in split.figures:
         assert read_image(tmp_path / "ocn", figure.file).shape == (48, 64, 3)
