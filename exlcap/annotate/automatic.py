@@ -34,8 +34,8 @@ def label_automatically(
 ) -> Iterator[dict[str, tuple[Person, ...]]]:
     """People of the bright frames of a take, by pair id: after each step of its schedule those of all pairs so far.
 
-    old: labels that are there; whoever was labelled or decided on by hand stays as they are, and so does a pair that
-    the same networks labelled before. step: called once a pair.
+    old: existing labels. People labelled or decided on by hand stay as they are, and so do pairs that the same networks
+    labelled before. step: called once for each pair.
     """
     frames: dict[str, tuple[Person, ...]] = {}
     for _, pairs in groupby(take.pairs, key=lambda pair: pair.k):
@@ -53,14 +53,14 @@ def label_automatically(
 
 
 def labelled_by(people: Sequence[Person], origin: str) -> bool:
-    """Whether all whom no person labelled or decided on, at least one, come from these networks."""
+    """Whether there are people neither labelled nor decided on by hand, and all of them come from these networks."""
     kept = by_hand(people)
     made = [person for person in people if person not in kept]
     return bool(made) and all(person.origin == origin for person in made)
 
 
 def merged(old: Sequence[Person], new: Sequence[Person]) -> tuple[Person, ...]:
-    """People of a frame after a network: whoever was labelled or decided on by hand, and whom else it found."""
+    """People of a frame after a network ran: those labelled or decided on by hand, and the others that it found."""
     kept = by_hand(old)
     return (*kept, *(person for person in new if not any(same_person(other, person) for other in kept)))
 
@@ -71,7 +71,7 @@ def bright_picture(take: Take, pair: Pair, alignment: Alignment) -> Rgb8:
 
 
 def as_person(estimate: PoseEstimate, alignment: Alignment, origin: str) -> Person | None:
-    """An estimate as a label; None for one of whom too little lies in the common area of both frames.
+    """An estimate as a label; None if too few of its joints lie in the common area of both frames.
 
     Joints below JOINT_SCORE get flag 0, those below SURE_SCORE or SURE_LIKENESS flag 1, the others flag 2.
     """
@@ -88,7 +88,7 @@ def as_person(estimate: PoseEstimate, alignment: Alignment, origin: str) -> Pers
 
 
 def by_hand(people: Sequence[Person]) -> list[Person]:
-    """Those whom a person labelled or decided on: no network touches them."""
+    """People labelled or decided on by hand, whom no network touches."""
     return [person for person in people if person.review != "undecided" or person.origin.startswith("hand: ")]
 
 

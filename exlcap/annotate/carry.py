@@ -15,7 +15,7 @@ CARRIED = "carried from well"
 def carry(people: tuple[Person, ...], alignment: Alignment) -> PairLabels:
     """Labels of a pair from those of its bright frame.
 
-    A joint that leaves the dark frame gets flag 0 there; a person who is wholly outside it is left out of it.
+    A joint outside the dark frame gets flag 0 there; a person wholly outside it is left out of it.
     """
     return PairLabels(well=people, low=tuple(p for p in (_carried(person, alignment) for person in people) if p))
 
@@ -34,7 +34,7 @@ def _carried(person: Person, alignment: Alignment) -> Person | None:
 
 
 def _carried_box(person: Person, alignment: Alignment) -> tuple[float, float, float, float] | None:
-    """Upright box around the carried corners, cut to the dark frame; None when nothing of it is left."""
+    """Upright box around the carried corners, cut to the dark frame; None if nothing is left."""
     x, y, width, height = person.box
     corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
     carried = alignment.map_well_to_low(corners)

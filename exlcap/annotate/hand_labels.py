@@ -1,4 +1,4 @@
-"""Hand labels in COCO form, matched to the pairs of a workspace by file name and merged with what is there."""
+"""Hand labels in COCO form, matched to the pairs of a workspace by file name and merged with existing labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import LabelledImage, PairLabels, Person, inside, read_coco
 
 SAME_PERSON_IOU = 0.7
-"""Boxes that overlap this much are the same person when a decided label meets a new one."""
+"""A new label whose box overlaps that of a decided one this much is the same person."""
 
 
 def read_hand_labels(files: Iterable[Path]) -> dict[str, LabelledImage]:
@@ -59,9 +59,9 @@ def _moved(person: Person, offset: tuple[int, int], size: tuple[int, int]) -> Pe
 
 
 def merge(old: PairLabels, new: Sequence[Person]) -> tuple[Person, ...]:
-    """Bright-frame people after new labels arrive: whatever a person decided on stays, the rest gives way.
+    """Bright-frame people after new labels arrive: labels decided on by hand stay, the others are replaced.
 
-    A new label of someone already decided on (same id, or nearly the same box) is passed over.
+    A new label of someone already decided on (same id, or nearly the same box) is ignored.
     """
     decided = [person for person in old.well if person.review != "undecided"]
     ids = {person.id for person in decided}

@@ -80,7 +80,9 @@ def label_with_networks(
             old = _labels_so_far(workspace, take, name, alignment)
             for frames in label_automatically(networks, take, alignment, old.pairs, step):
                 labels = _carried(take, name, alignment, old.pairs, frames)
-                written = _write(workspace, take, labels, len(frames))  # after each step, so that a stop costs little
+                written = _write(
+                    workspace, take, labels, len(frames)
+                )  # after each step, so that an interruption costs little
             labelled.append(written)
     return labelled
 
@@ -101,7 +103,7 @@ def label_take(
 
 
 def _labels_so_far(workspace: Workspace, take: Take, name: str, alignment: Alignment) -> TakeLabels:
-    """The labels that a take has. Raises ExlcapError when it was shot at another size than the alignment."""
+    """The labels that a take has so far. Raises ExlcapError when it was shot at another size than the alignment."""
     sensor = take.header.rig.sensor
     width, height = alignment.well_size
     if (sensor.width, sensor.height) != (width, height):

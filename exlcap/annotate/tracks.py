@@ -18,16 +18,16 @@ NEW = ""
 
 @dataclass
 class _Track:
-    """Where one person was seen: (frame, place in it), the last time last; and how they looked then."""
+    """Where one person was seen, as (frame, place in it) in order of time; and the last sighting."""
 
     seen: list[tuple[int, int]] = field(default_factory=list)
     last: Person | None = None
 
 
 def with_ids(frames: Sequence[Sequence[Person]]) -> list[tuple[Person, ...]]:
-    """People of frames in the order they were shot, those of id NEW with one that nobody else in the frame has.
+    """People of frames, in the order they were shot; those of id NEW get one that nobody else in the frame has.
 
-    Whoever has an id keeps it, and gives it to the frames around in which the same person is new.
+    People who have an id keep it, and pass it on to the frames around in which the same person is new.
     """
     taken = {person.id for people in frames for person in people}
     fresh = (name for number in range(1, len(taken) + sum(map(len, frames)) + 2) if (name := f"p{number}") not in taken)
@@ -47,7 +47,7 @@ def with_ids(frames: Sequence[Sequence[Person]]) -> list[tuple[Person, ...]]:
 
 
 def _tracks(frames: Sequence[Sequence[Person]]) -> list[_Track]:
-    """Everybody's way through the frames: each frame's people go to the tracks they are likest to, at best in sum."""
+    """Tracks of all people: each frame's people are assigned to tracks so that the sum of their likeness is largest."""
     from scipy.optimize import linear_sum_assignment
 
     tracks: list[_Track] = []

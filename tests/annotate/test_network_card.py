@@ -82,7 +82,7 @@ def test_a_partner_is_a_card_beside_it_or_a_shipped_one(tmp_path):
         (('"neck"', '"head"'), "the joint 'head' is named twice"),
         (('file = "cpn.onnx"', ""), "either `url` or `file`"),
         (('file = "cpn.onnx"', 'file = "cpn.onnx"\nsha256 = "abc"'), "weights.sha256"),
-        (("offset = 0.5", "blur = 4"), "odd side"),
+        (("offset = 0.5", "blur = 4"), "must be odd"),
         (("width = 192", "width = 192\nstd = [1, 0, 1]"), "above 0"),
         (('name = "cpn50-plaza"', 'name = "cpn50-plaza"\nformat = 2'), "unknown format 2"),
         (('name = "cpn50-plaza"', 'name = "cpn50-plaza"\ndetector_card = "nowhere"'), "no card 'nowhere'"),

@@ -1,4 +1,4 @@
-"""A card: a small TOML file that says what a network's ONNX file wants and what comes out of it.
+"""A card: a small TOML file that describes the input and output of a network's ONNX file.
 
 Every field is explained in the class of its table below, and in docs/networks.md of the sources. Exactly one of the
 tables [detector], [heatmap], [simcc], [coordinates] and [onestage] says what kind of network it is. Lengths are in
@@ -109,7 +109,7 @@ class Heatmap(Record):
     @classmethod
     def _odd(cls, blur: int) -> int:
         if blur and blur % 2 == 0:
-            raise ValueError("a kernel has an odd side")
+            raise ValueError("the side of a kernel must be odd")
         return blur
 
 
@@ -143,9 +143,9 @@ class Onestage(Record):
 
 
 class Derived(Record):
-    """A joint the network does not know: a sum of others, weights adding up to 1.
+    """A joint that the network lacks: a weighted sum of others, with weights that add up to 1.
 
-    score: factor on the lowest score of those others, below 1 since the place is a guess.
+    score: factor on the lowest score of those others; below 1, because the place is a guess.
     """
 
     weights: dict[str, float] = Field(min_length=1)
@@ -160,9 +160,9 @@ class Derived(Record):
 
 
 class Joints(Record):
-    """The network's joints by name, in its order: those called as ours are ours, others are only derived from.
+    """The network's joints by name, in its order: those with names of ours are ours, others only serve to derive.
 
-    full_score: raw score that is as sure as this network gets; scores are divided by it and cut at 1.
+    full_score: raw score of a joint that this network is certain of; scores are divided by it and clipped at 1.
     """
 
     names: tuple[str, ...] = Field(min_length=1)
@@ -186,15 +186,15 @@ class Joints(Record):
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """Those of our joints that the network neither knows nor derives."""
+        """Those of our joints that the network neither has nor derives."""
         return tuple(name for name in JOINTS if name not in self.names and name not in self.derived)
 
 
 class Card(Record):
     """A card. `detector_card` and `second_card`: names of shipped cards, or files relative to this one.
 
-    detector_card: finds the people whom a network of crops then looks at. second_card: a network that sees the same
-    crops; it gives the joints that this one lacks or only derives, and its disagreement makes joints uncertain.
+    detector_card: detects the people that a network of crops then sees. second_card: a network that sees the same
+    crops; it supplies the joints that this one lacks or only derives, and its disagreement makes joints uncertain.
     """
 
     format: Literal[1] = 1
@@ -220,7 +220,7 @@ class Card(Record):
         if (self.joints is None) != (given == ["detector"]):
             raise ValueError("a table [joints] belongs to every network but a detector")
         if not self.crops and (self.detector_card or self.second_card):
-            raise ValueError("only a network of crops goes with a detector_card or a second_card")
+            raise ValueError("only a network of crops can have a detector_card or a second_card")
         return self
 
     @property
@@ -230,7 +230,7 @@ class Card(Record):
 
 
 def read_card(name: str | Path) -> Card:
-    """A card: a file, or the name of one that comes with exlcap. Relative paths in it are made whole.
+    """A card: a file, or the name of one that comes with exlcap. Relative paths in it are resolved.
 
     Raises ExlcapError when there is none, or naming the field that is wrong.
     """
@@ -259,4 +259,4 @@ def _find(name: str, folder: Path) -> Path:
         if path.is_file():
             return path.resolve()
     known = ", ".join(sorted(card.stem for card in SHIPPED.glob("*.toml")))
-    raise ExlcapError(f"no card {name!r} here", f"give a card's file, or one of {known}")
+    raise ExlcapError(f"no card {name!r} here", f"give the file of a card, or one of {known}")

@@ -1,4 +1,4 @@
-"""A network ready to run: its weights found or fetched, opened by ONNX Runtime, fed as its card says."""
+"""A network ready to run: weights found or downloaded, opened by ONNX Runtime, fed as its card says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Network:
 
     @property
     def origin(self) -> str:
-        """What labels say of it: name, version, SHA-256 of the weights, and a short one of what the card says."""
+        """What labels record of it: name, version, SHA-256 of the weights, and a short hash of the card."""
         facts = self.card.model_dump_json(exclude={"about", "weights", "detector_card", "second_card"})
         return f"{self.card.name} {self.card.version} sha256:{self.sha256} card:{sha256_bytes(facts.encode())[:8]}"
 

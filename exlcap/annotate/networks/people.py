@@ -1,8 +1,8 @@
 """People in a picture, from one or two networks: opinions on every joint, their agreement, our 14 joints.
 
-A network looks at each person twice, the second time mirrored; a second network gives another opinion. Where opinions
-are close the place is their mean, weighted by score; where they are not, that of the surer one. How far they lie from
-the place is a joint's spread.
+A network sees each person twice, the second time mirrored; a second network adds an opinion. Where opinions are close,
+the place of a joint is their mean, weighted by score; otherwise it is that of the opinion with the higher score. The
+distance of the opinions from the place is the joint's spread.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class PoseEstimate:
 
     @property
     def score(self) -> float:
-        """How sure the person is: of the box, times the mean over the joints that are known."""
+        """Score of the person: that of the box times the mean score of the known joints."""
         known = self.joints[:, 2] > 0
         return self.box_score * float(self.joints[known, 2].mean()) if known.any() else 0.0
 
 
 def people_in(networks: Networks, picture: Rgb8) -> list[PoseEstimate]:
-    """Everybody in a picture, uint8 (H, W, 3) sRGB, the surest first; one who was found twice only once."""
+    """Everybody in a picture, uint8 (H, W, 3) sRGB, highest score first; a person found twice is listed once."""
     if networks.detector is not None:
         people = people_in_boxes(networks, picture, find_boxes(networks.detector, picture))
     else:
@@ -66,7 +66,7 @@ def people_in_boxes(networks: Networks, picture: Rgb8, boxes: Sequence[tuple[Box
     guessed = np.array([name not in names for name in JOINTS])
     people = []
     for i, (box, score) in enumerate(boxes):
-        # what the first network lacks or only derives is the second one's, where it has something to say
+        # joints that the first network lacks or only derives come from the second one, if it has them
         swapped = guessed & (second[:, i, :, 2] > 0).any(0)
         views, judges = first[:, i].copy(), second[:, i].copy()
         views[:, swapped], judges[:, swapped, 2] = second[:, i][:, swapped], 0
@@ -114,7 +114,7 @@ def as_ours(joints_seen: Array, joints: Joints) -> Array:
 
 
 def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None) -> PoseEstimate:
-    """One person from the opinions of a network, (views, 14, 3); judges, alike, have no say in where the joints are."""
+    """One person from the opinions of a network, (views, 14, 3). judges: opinions that affect scores, but no places."""
     joints = views[0].copy()
     for view in views[1:]:
         weight = view[:, 2:] / np.maximum(joints[:, 2:] + view[:, 2:], 1e-9)
@@ -126,13 +126,13 @@ def agreed(views: Array, box: Box, box_score: float, judges: Array | None = None
     weights = opinions[..., 2] / np.maximum(opinions[..., 2].sum(0), 1e-9)
     spread_px = np.sqrt((weights * ((opinions[..., :2] - joints[:, :2]) ** 2).sum(2)).sum(0))
     alike = (weights * [likeness(joints, opinion, box) for opinion in opinions]).sum(0)
-    joints[:, 2] *= (1 + alike) / 2  # nobody is sure of a place that others see elsewhere
+    joints[:, 2] *= (1 + alike) / 2  # a place that others see elsewhere is less certain
     joints[joints[:, 2] <= 0] = 0
     return PoseEstimate(box, box_score, joints, spread_px, alike)
 
 
 def _people_at_once(networks: Networks, picture: Rgb8) -> list[PoseEstimate]:
-    """People of a one-stage network; each is joined by the likest one of the mirrored picture."""
+    """People of a one-stage network, each matched with the most similar one of the mirrored picture."""
     seen = _seen_at_once(networks.pose, picture)
     mirrored = []
     if networks.flip:

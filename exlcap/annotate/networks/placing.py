@@ -1,4 +1,4 @@
-"""Pictures and people put into a network's input, and the way back.
+"""Placing pictures and people in a network's input.
 
 Every matrix is 3 x 3 and takes pixel centres of the picture to those of the input.
 """
@@ -15,7 +15,7 @@ from exlcap.core.labels import Box
 
 
 def whole_matrix(size: tuple[int, int], target: Input) -> Matrix:
-    """Where a whole picture of (width, height) goes in the input."""
+    """Matrix that places a whole picture of (width, height) in the input."""
     scale = np.array([target.width, target.height]) / size
     if target.place != "stretch":
         scale[:] = scale.min()
@@ -26,7 +26,7 @@ def whole_matrix(size: tuple[int, int], target: Input) -> Matrix:
 
 
 def crop_matrix(box: Box, target: Input) -> Matrix:
-    """Where a person's box goes in the input: in its middle, `box_scale` of it inside, its shape kept."""
+    """Matrix that places a person's box in the middle of the input, with `box_scale` around it and its shape kept."""
     x, y, width, height = box
     scale = min(target.width / (width * target.box_scale[0]), target.height / (height * target.box_scale[1]))
     middle = np.array([x + width / 2 - 0.5, y + height / 2 - 0.5])  # a box counts edges
@@ -40,7 +40,7 @@ def _matrix(scale: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> M
 def placed(picture: Rgb8, matrix: Matrix, target: Input) -> Rgb8:
     """The input, uint8 (height, width, 3), that a picture, uint8 (H, W, 3), gives through a matrix.
 
-    What is to be shrunk to half or less is first averaged, so that its noise and fine texture do not turn into edges.
+    Pictures shrunk to half or less are averaged first, so that noise and fine texture do not alias.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""The FiftyOne App, served to this machine alone until somebody stops it."""
+"""The FiftyOne App, served on this machine only until it is stopped."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from exlcap.core.console import say
 from exlcap.core.errors import ExlcapError
 
 APP_PORT = 5151
-"""FiftyOne's own; another free one is taken where it is in use."""
+"""FiftyOne's own port; if it is in use, another free one is taken."""
 START_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class App:
-    """A server of the App, maybe still starting. key: what a browser must bring."""
+    """A server of the App, possibly still starting. key: what a browser must present."""
 
     port: int
     key: str
@@ -60,26 +60,26 @@ def serve(app: App, pair: str) -> None:
     try:
         code = app.process.wait()
     except KeyboardInterrupt:
-        say("stopped; every edit is saved. Bring them to the labels with `exlcap review pull`")
+        say("stopped; every edit is saved. Run `exlcap review pull` to bring them to the labels")
         return
     raise ExlcapError(f"the App ended by itself (exit code {code}), see {app.log}", "run it again; every edit is saved")
 
 
 def least_certain(samples: Any, scene: str | None) -> str:
-    """The part of the App's address that opens the undecided pair whose joint has the lowest score; may be empty.
+    """The part of the App's address that opens the undecided pair with the lowest joint score; may be empty.
 
-    samples: the collection of the samples of the review data set. scene: only pairs of this one.
+    samples: the collection of the samples of the review data set. scene: only its pairs.
     """
     wanted = {"group.name": "well", "review": "undecided", **({"scene": scene} if scene else {})}
     first = samples.find_one(wanted, ["group"], sort=[("lowest_score", 1), ("pair_id", 1)])
-    # the sample's id besides the group's tells operators which sample is open
+    # besides the group's, the sample's id tells operators which sample is open
     return f"&slice=well&groupId={first['group']['_id']}&id={first['_id']}" if first else ""
 
 
 def stop_on_signals() -> None:
-    """Make Ctrl-C and SIGTERM end this process in order.
+    """Make Ctrl-C and SIGTERM end this process cleanly.
 
-    A shell starts what runs in its background with SIGINT ignored.
+    A shell starts background jobs with SIGINT ignored.
     """
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _interrupt)

@@ -14,11 +14,11 @@ from exlcap.core.console import json_option, result
 def review_command(ctx: click.Context, scene: str | None) -> None:
     """Review labels in FiftyOne and pull decisions back.
 
-    Serves the App to this machine only (127.0.0.1), to whom the printed address was told, and opens it at the least
-    certain pair; stop it with Ctrl-C. In the tab Annotate of the bright image click a person, then drag joints, tick
-    missing or hidden ones, or delete the person; the button with a + adds one. Accept or reject the open pair there
-    (`review`), or pairs selected in the grid with its buttons. Everything is saved as you go; `exlcap review pull`
-    brings it to the labels, also while the App is open.
+    Serves the App on this machine only (127.0.0.1), to anyone who has the printed address, and opens it at the least
+    certain pair; stop it with Ctrl-C. In the Annotate tab of the bright image click a person, then drag joints, tick
+    missing or hidden ones, or delete the person; the + button adds one. Accept or reject the open pair there
+    (`review`), or select pairs in the grid and use its buttons. Everything is saved as you go; `exlcap review pull`
+    brings it to the labels, even while the App is open.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def review_command(ctx: click.Context, scene: str | None) -> None:
 def pull_command(ctx: click.Context, as_json: bool) -> None:
     """Bring edits and decisions of the review to the labels.
 
-    The value a label had before its first edit is kept beside it. Can be repeated at any time.
+    The value that a label had before its first edit is kept beside it. Can be run again at any time.
 
     \b
     Example:

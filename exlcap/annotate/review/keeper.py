@@ -1,7 +1,7 @@
 """Runs a process that must not outlive its parent: ``python -m exlcap.annotate.review.keeper COMMAND...``.
 
-The parent holds the other end of standard input. However it ends, kill -9 included, that pipe closes and the process
-is asked to stop; a Ctrl-C meant for the parent does not reach it.
+The parent holds the other end of standard input. However it ends, even by kill -9, that pipe closes and the process is
+terminated; a Ctrl-C meant for the parent does not reach it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ STOP_SECONDS = 30
 def kept(
     command: Sequence[str | Path | int], log: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the end of the block, or of this process. Given is the process that keeps it.
+    """Run a command until the end of the block, or of this process. Yields the process that keeps it.
 
-    log: gets what the command prints. environment: beyond that of this process.
+    log: receives what the command prints. environment: added to that of this process.
     """
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -33,7 +33,7 @@ def kept(
             stdout=stream,
             stderr=stream,
             env={**os.environ, **environment},
-            start_new_session=True,  # Ctrl-C is for the parent, which stops the other when it has finished with it
+            start_new_session=True,  # Ctrl-C is for the parent, which stops this process when it no longer needs it
         )
     try:
         yield process

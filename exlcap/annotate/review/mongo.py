@@ -1,8 +1,8 @@
 """The review database: a mongod of the workspace's own, on a free port of the loopback interface.
 
-It answers only to who can read a key that is new with every start and lies in a file of the user's own. FiftyOne
-attaches to whatever mongod it finds running for the same user, so it is always told which one to use, and the answer is
-checked before anything is read or written.
+It answers only to processes that can read its key, which is new at every start and lies in a file that only this user
+can read. FiftyOne attaches to any mongod that it finds running for the same user, so it is always given the address of
+ours, and the database it reports is checked before anything is read or written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exlcap.core.mongod import find_mongod
 
 ADDRESS = "127.0.0.1"
 DATABASE = "fiftyone"
-NOTHING = ("nothing was reviewed in this workspace yet", "run `exlcap review`")
+NOTHING = ("nothing has been reviewed in this workspace yet", "run `exlcap review`")
 PLUGINS = Path(__file__).parent / "plugins"
 START_SECONDS = 60
 
@@ -47,17 +47,17 @@ def free_port(preferred: int = 0) -> int:
 def database(folder: Path, share: bool) -> Iterator[str]:
     """Address (URI with the key) of a mongod that keeps its files in `folder`/db, stopped at the end.
 
-    share: use the one that another command of this workspace runs, and leave it running, instead of refusing.
+    share: use the one that another command of this workspace runs, and leave it running, instead of raising.
     Raises ExlcapError when another command runs one and `share` is not set, or when it does not start.
     """
     served = running(folder)
     if served is not None:
         if not share:
-            raise ExlcapError("a review of this workspace is running", "use it, or stop it with Ctrl-C there")
+            raise ExlcapError("a review of this workspace is already running", "use it, or stop it there with Ctrl-C")
         yield served
         return
     port = free_port()
-    # not in the workspace: its disk may not know whose a file is (exFAT), and mongod refuses a key others could read
+    # not in the workspace: its disk may have no file owners (exFAT), and mongod refuses a key that others could read
     with TemporaryDirectory(prefix="exlcap-review-") as private:
         key = Path(private, "mongod.key")
         key.write_text(secrets.token_hex(32))
@@ -81,7 +81,7 @@ def _mongod(folder: Path, port: int, key: Path) -> list[str | Path | int]:
 
 
 def _uri(key: Path, port: int) -> str:
-    """Address of the mongod at `port` as the user whom its key file makes: with it no account needs to be stored."""
+    """Address of the mongod at `port`, as the internal user of its key file, so that no account has to be stored."""
     # FiftyOne asks the database once more when Python ends, and would wait 30 s for one that has been stopped
     return f"mongodb://__system:{key.read_text()}@{ADDRESS}:{port}/?authSource=local&serverSelectionTimeoutMS=2000"
 
@@ -92,24 +92,24 @@ def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path, uri: str) 
         if process.poll() is not None or time.monotonic() > deadline:
             raise ExlcapError(
                 f"the review database did not start (mongod's exit code: {process.poll()})",
-                f"see the end of {folder / 'mongod.log'}; free some disk space or stop what else uses {folder / 'db'}",
+                f"see the end of {folder / 'mongod.log'}; free disk space, or stop whatever else uses {folder / 'db'}",
             )
         time.sleep(0.1)
 
 
 def running(folder: Path) -> str | None:
-    """Address of the mongod that serves `folder`/db now, None where none does."""
+    """Address of the mongod that serves `folder`/db now; None when none does."""
     if not (folder / "mongod.json").exists():
         return None
     note = read_json(folder / "mongod.json", "database note")
-    if not Path(note.get("key", "gone")).is_file():  # left by a computer that was switched off, or an older exlcap
+    if not Path(note.get("key", "gone")).is_file():  # left by a power cut, or by an older exlcap
         return None
     uri = _uri(Path(note["key"]), int(note["port"]))
     return uri if _path_served(uri) == (folder / "db").resolve() else None
 
 
 def _path_served(uri: str) -> Path | None:
-    """Folder of the database that a mongod serves, None where none answers to this key."""
+    """Folder of the database that a mongod serves; None when none accepts this key."""
     import pymongo
     from pymongo.errors import PyMongoError
 
@@ -125,7 +125,7 @@ def _path_served(uri: str) -> Path | None:
 def stored(uri: str, dataset: str) -> tuple[Any, Any]:
     """Id of a FiftyOne data set and the collection of its samples in the database at `uri`.
 
-    Read straight from the database, which takes no import of FiftyOne. Raises ExlcapError where it is not there.
+    Read straight from the database, without importing FiftyOne. Raises ExlcapError when it does not exist.
     """
     import pymongo
 
@@ -137,7 +137,7 @@ def stored(uri: str, dataset: str) -> tuple[Any, Any]:
 
 
 def has_format(uri: str, dataset: str, number: int) -> bool:
-    """Whether the database at `uri` has a FiftyOne data set whose making was finished in this format of ours."""
+    """Whether the database at `uri` has the FiftyOne data set, completely made, in this format of ours."""
     import pymongo
 
     wanted = {"name": dataset, "info.format": number}
@@ -145,7 +145,7 @@ def has_format(uri: str, dataset: str, number: int) -> bool:
 
 
 def environment(uri: str) -> dict[str, str]:
-    """What makes FiftyOne use the database at `uri`, keep to the loopback interface, and tell nobody."""
+    """Variables that make FiftyOne use the database at `uri`, stay on the loopback interface, and send no telemetry."""
     return {
         "FIFTYONE_DATABASE_URI": uri,
         "FIFTYONE_DATABASE_NAME": DATABASE,
@@ -159,9 +159,9 @@ def environment(uri: str) -> dict[str, str]:
 
 
 def fiftyone_on(folder: Path, uri: str) -> ModuleType:
-    """FiftyOne, imported so that it uses the mongod at `uri`, loopback only, and tells nobody.
+    """FiftyOne, imported so that it uses the mongod at `uri`, stays on the loopback interface, and sends no telemetry.
 
-    Raises ExlcapError when it holds another database than `folder`/db: then nothing has been touched.
+    Raises ExlcapError, before anything is touched, when it uses another database than `folder`/db.
     """
     os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # set by another FiftyOne, it would win over the address
     os.environ.update(environment(uri))
@@ -172,7 +172,7 @@ def fiftyone_on(folder: Path, uri: str) -> ModuleType:
     if Path(served).resolve() != (folder / "db").resolve():
         raise ExlcapError(
             f"FiftyOne is attached to another database, {served}",
-            "run exlcap in a process of its own, without a FiftyOne of yours in it",
+            "run exlcap in a process of its own, which has not imported FiftyOne",
         )
     module: ModuleType = fo
     return module

@@ -1,6 +1,6 @@
 """Pairs to review, and their pictures, developed as `exlcap build` does: the common area of both frames, 8-bit sRGB.
 
-The dark one is there amplified, too.
+There is also an amplified dark one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exlcap.core.workspace import Workspace
 
 SLICES = ("well", "low", "low_amplified")
 RECIPE = "2"
-"""Part of every picture's name: raise it when the same frames would give other pixels."""
+"""Part of every picture's name. Raise it when the same frames give other pixels."""
 QUALITY = 95
 
 
@@ -48,7 +48,7 @@ class ReviewPair:
         return development_of(self.take.header.rig, light, self.alignment)
 
     def picture(self, folder: Path, part: str) -> Path:
-        """Where the picture of a slice lies: its name tells what it was made from, so an old one is never taken."""
+        """Path of the picture of a slice. Its name depends on what it was made from, so an old one is never used."""
         made_from = (RECIPE, self.pair.well.sha256, self.pair.low.sha256, *map(self.development, LIGHTS),
                self.alignment.homography, self.alignment.mirror, self.alignment.crop)  # fmt: skip
         return folder / part / f"{self.pair_id}.{sha256_bytes(repr(made_from).encode())[:8]}.jpg"
@@ -63,7 +63,7 @@ def pairs_to_review(workspace: Workspace, scene: str | None) -> list[ReviewPair]
     for take in read_takes(workspace, scene):
         labels = read_labels_of(workspace, take)
         if labels is None:
-            say(f"note: {take.name} has no labels and is left out; label it with `exlcap annotate`")
+            say(f"note: {take.name} has no labels and is skipped; label it with `exlcap annotate`")
             continue
         alignment = read_alignment_named(workspace, labels.alignment)
         items += [ReviewPair(take, pair, labels.pairs[take.pair_id(pair)], alignment)
@@ -74,7 +74,7 @@ def pairs_to_review(workspace: Workspace, scene: str | None) -> list[ReviewPair]
 
 
 def write_previews(folder: Path, items: list[ReviewPair]) -> None:
-    """Write the pictures of all items that lack them, on every core."""
+    """Write the pictures of all pairs that lack them, on every core; outdated ones are deleted."""
     todo = [item for item in items if not all(item.picture(folder, part).is_file() for part in SLICES)]
     with progress("pictures", len(todo)) as step:
         for pair_id in _in_parallel(folder, todo):

@@ -1,8 +1,8 @@
-"""A person as something the FiftyOne App can edit.
+"""A person in a form that the FiftyOne App can edit.
 
 The open-source App (1.22) cannot edit keypoints, but it can drag the vertices of polylines. So a person is shown as one
-polyline of five paths that hold each joint once, with check boxes for what a point cannot say: that a joint is missing
-or hidden. This module is all that knows of it.
+polyline of five paths that hold each joint once, with check boxes for what a point cannot express: that a joint is
+missing or hidden. Only this module knows about it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ STANDING = np.array(
     [[0.75, 0.22], [0.25, 0.22], [0.85, 0.38], [0.15, 0.38], [0.9, 0.52], [0.1, 0.52], [0.64, 0.52], [0.36, 0.52],
      [0.64, 0.74], [0.36, 0.74], [0.64, 0.96], [0.36, 0.96], [0.5, 0.04], [0.5, 0.17]]
 )  # fmt: skip
-"""Joints of a person who stands upright, as shares of the box: where a missing joint waits to be dragged."""
+"""Joints of a person who stands upright, as shares of the box: where a missing joint is placed to be dragged."""
 
 SAME_PX = 1e-6
-"""A vertex that nobody dragged comes back to the last bits of its coordinates."""
+"""A vertex that was not dragged comes back with coordinates equal but for their last bits."""
 MARGIN = 0.1
-"""A person drawn by hand has a box this share of the joints' extent larger on every side."""
+"""The box of a person drawn by hand exceeds the joints' extent by this share on every side."""
 
 Points = npt.NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class Proxy:
 
 
 def to_proxy(person: Person, crop: Crop) -> Proxy:
-    """A person of the bright frame, for the App. A missing joint waits where a person standing in the box has it."""
+    """A person of the bright frame, for the App. A missing joint is placed where someone standing in the box has it."""
     x, y, width, height = person.box
     waiting = STANDING * (width, height) + (x, y)
     placed = np.where(person.labelled[:, None], person.keypoints[:, :2], waiting)
@@ -79,7 +79,7 @@ def points_of(proxy: Proxy, crop: Crop) -> Points:
     points = np.empty((N_JOINTS, 2))
     points[ORDER] = np.array([point for path in proxy.paths for point in path], np.float64).reshape(N_JOINTS, 2)
     if not np.isfinite(points).all():
-        raise ValueError("it has a point that is no number")
+        raise ValueError("it has a point that is not a number")
     pixels: Points = points * (crop.width, crop.height) - 0.5 + (crop.x, crop.y)
     return pixels
 
@@ -93,10 +93,10 @@ def from_proxy(proxy: Proxy, crop: Crop) -> Keypoints:
 
 
 def with_edits(person: Person, before: Proxy, after: Proxy, crop: Crop, size: tuple[int, int]) -> Person:
-    """The person with what somebody changed in the App between `before` and `after`; itself when nothing was.
+    """The person with what was changed in the App between `before` and `after`; the same object when nothing was.
 
-    Joints nobody touched keep their very values. A missing joint that was dragged is there from now on. size: of the
-    bright frame. Raises ValueError for a broken polyline.
+    Untouched joints keep their exact values. A missing joint that was dragged becomes labelled. size: of the bright
+    frame. Raises ValueError for a broken polyline.
     """
     old, new = points_of(before, crop), points_of(after, crop)
     moved = np.abs(new - old).max(1) > SAME_PX
@@ -117,7 +117,7 @@ def with_edits(person: Person, before: Proxy, after: Proxy, crop: Crop, size: tu
 
 
 def new_person(name: str, proxy: Proxy, crop: Crop, size: tuple[int, int]) -> Person:
-    """A person somebody drew in the App. Raises ValueError for a broken polyline or one without a joint in sight."""
+    """A person drawn in the App. Raises ValueError for a broken polyline, or one without a joint inside the picture."""
     keypoints = inside(from_proxy(proxy, crop), *size)
     labelled = keypoints[keypoints[:, 2] > 0, :2]
     if not len(labelled):
@@ -130,14 +130,14 @@ def new_person(name: str, proxy: Proxy, crop: Crop, size: tuple[int, int]) -> Pe
 
 
 def standing_proxy() -> Proxy:
-    """Somebody upright in the middle of the picture, to be dragged into place."""
+    """A person upright in the middle of the picture, to be dragged into place."""
     shares = STANDING * (0.12, 0.6) + (0.44, 0.2)
     return Proxy([[shares[joint].tolist() for joint in path] for path in PATHS])
 
 
 @dataclass(frozen=True)
 class Line:
-    """A person found in the App. person: whom it shows, a new id where somebody drew it (`drawn`)."""
+    """A person in the App. person: their id, a new one if they were drawn there (`drawn`)."""
 
     person: str
     drawn: bool
@@ -171,7 +171,7 @@ def to_document(people: Mapping[str, Proxy], pair_id: str) -> dict[str, Any]:
 
 
 def polyline(proxy: Proxy, label: str, person_id: str | None) -> dict[str, Any]:
-    """Fields of FiftyOne's Polyline. label: what the App shows beside it, short since it covers what lies below."""
+    """Fields of FiftyOne's Polyline. label: shown beside it in the App, short because it covers the picture."""
     return {"label": label, "points": proxy.paths, "closed": False, "filled": False, "missing": list(proxy.missing),
             "occluded": list(proxy.occluded), "person_id": person_id}  # fmt: skip
 
@@ -187,7 +187,7 @@ def lines_in(document: Mapping[str, Any] | None) -> list[Line]:
 
 
 def label_id(*parts: str) -> Any:
-    """Id of a document in the database that follows from what it shows, so that importing again changes no id."""
+    """Id of a document in the database, derived from what it shows, so that importing again changes no id."""
     from bson import ObjectId
 
     return ObjectId(sha256_bytes("/".join(parts).encode())[:24])

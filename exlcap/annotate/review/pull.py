@@ -1,8 +1,8 @@
 """From the review back to the labels: the difference between what was imported and what is there now, person by person.
 
-Whatever changed in the labels meanwhile stays, except where somebody edited that very joint. Only after the labels are
-on the disk is the review database told what was pulled, so a pull can be cut short, repeated, and run while the App is
-open.
+Labels that changed in the meantime keep their changes, except for joints that were edited in review. The review
+database records what was pulled only after the labels are on the disk, so a pull can be interrupted, repeated, and run
+while the App is open.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from exlcap.core.workspace import Workspace
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A pair as it is in the review database. sample: id of its bright sample. reviews: what each slice says."""
+    """A pair as it is in the review database. sample: id of its bright sample. reviews: decision of each slice."""
 
     sample: Any
     pair_id: str
@@ -41,7 +41,7 @@ class Reviewed:
 class Pulled:
     """What a pull changed, line by line, and what it could not take over.
 
-    broken: pairs of the latter. seen: by pair, what it held when it was pulled.
+    broken: pairs with such problems. seen: by pair, what it held when it was pulled.
     """
 
     changes: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Pulled:
 
 
 def pull(workspace: Workspace, samples: Any) -> Pulled:
-    """Write edits and decisions into the label files, carried to the dark frames too.
+    """Write edits and decisions into the label files, and carry them to the dark frames.
 
     samples: the collection of the samples of the review data set, see `mongo.stored`.
     """
@@ -115,7 +115,7 @@ def pull_into_labels(workspace: Workspace, reviewed: Sequence[Reviewed]) -> Pull
         changed = {}
         for pair in pairs:
             if pair.pair_id not in labels.pairs:
-                pulled.problem(pair, "it has no labels any more")
+                pulled.problem(pair, "it no longer has labels")
                 continue
             before = labels.pairs[pair.pair_id].well
             people = pull_pair(before, pair, alignment, pulled)
@@ -127,14 +127,14 @@ def pull_into_labels(workspace: Workspace, reviewed: Sequence[Reviewed]) -> Pull
 
 
 def pull_pair(people: tuple[Person, ...], pair: Reviewed, alignment: Alignment, pulled: Pulled) -> tuple[Person, ...]:
-    """The people of a bright frame after review; those whom nobody changed are the same objects."""
+    """The people of a bright frame after review; unchanged ones are the same objects."""
     before = {person.id: person for person in people}
     after, seen = _edited(before, pair, alignment, pulled)
     old = pair.imported
     decision, slices = old.review, pair.reviews
     changed = {review for part, review in slices.items() if review != old.slices[part]}
     if len(changed) > 1 or not changed <= set(DECISIONS):
-        pulled.problem(pair, f"its slices say different things ({', '.join(sorted(map(str, changed)))}): decide again")
+        pulled.problem(pair, f"its slices disagree ({', '.join(sorted(map(str, changed)))}): decide again")
         slices = old.slices
     elif changed:
         decision = changed.pop()  # type: ignore[assignment]  # one of DECISIONS, as tested above
@@ -151,7 +151,7 @@ def _edited(
 ) -> tuple[dict[str, Person], dict[str, Proxy]]:
     """People by id with the edits of the App, and the polylines that have been taken over.
 
-    Whoever was deleted in the App is rejected, so that no network labels them again.
+    People deleted in the App become rejected, so that no network labels them again.
     """
     crop, size = alignment.crop, alignment.well_size
     after, imported = dict(people), pair.imported.people
@@ -184,7 +184,8 @@ def _edited(
 def _decided(person: Person, decision: Decision, before: Decision) -> Person:
     """A person after the decision on the pair.
 
-    It reaches those who are undecided or stand as the pair stood before. Whoever was edited stays so, unless rejected.
+    It applies to people who are undecided, or whose state is the pair's earlier decision. Edited people stay edited,
+    unless rejected.
     """
     if decision == "rejected":
         reached = person.review in ("undecided", "edited", before)

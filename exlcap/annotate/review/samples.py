@@ -1,6 +1,6 @@
 """Labelled pairs as samples of the review data set, brought up to date with the labels.
 
-Samples are written as the documents that FiftyOne keeps in its database: made through its own classes they take six
+Samples are written as the documents that FiftyOne keeps in its database; making them with its own classes takes six
 times as long. A test compares the documents with FiftyOne's own.
 """
 
@@ -30,10 +30,10 @@ Document = dict[str, Any]
 def update_samples(
     samples: Any, dataset_id: Any, items: Sequence[ReviewPair], media: Path, keep: Collection[str] = ()
 ) -> int:
-    """Make the samples say what the labels say, and return how many pairs were new or had changed.
+    """Bring the samples up to date with the labels, and return how many pairs were new or had changed.
 
-    samples: the collection of the samples of the review data set, see `mongo.stored`. keep: pairs that hold edits which
-    could not be pulled, and so stay as they are.
+    samples: the collection of the samples of the review data set, see `mongo.stored`. keep: pairs with edits that
+    could not be pulled, which stay as they are.
     """
     from pymongo import UpdateOne
 
@@ -50,13 +50,13 @@ def update_samples(
 
 
 def _key(item: ReviewPair, media: Path) -> str:
-    """Hash of all that the samples of a pair are made from."""
+    """Hash of everything that the samples of a pair are made from."""
     people = [person.to_json() for person in item.labels.well]
     return sha256_bytes(json.dumps([FORMAT, str(item.picture(media, "well").resolve()), people]).encode())
 
 
 def _changes(item: ReviewPair, media: Path, dataset_id: Any) -> Iterator[tuple[str, Document]]:
-    """For each slice of a pair, what its document must say and what it is born with."""
+    """For each slice of a pair, the update of its document, with the fields that only a new one gets."""
     fields = _fields(item)
     editable = _editable(item, media)
     people = [_keypoint(*numbered, item.alignment.crop) for numbered in enumerate(shown(item.labels.well), 1)]
@@ -88,7 +88,7 @@ def _changes(item: ReviewPair, media: Path, dataset_id: Any) -> Iterator[tuple[s
 
 
 def _fields(item: ReviewPair) -> Document:
-    """What every slice of a pair says of it."""
+    """Fields that every slice of a pair has."""
     crop, people = item.alignment.crop, shown(item.labels.well)
     step = next(step for step in item.take.header.steps if step.k == item.pair.k)
     residual = item.alignment.residual
@@ -110,7 +110,7 @@ def _fields(item: ReviewPair) -> Document:
 
 
 def _editable(item: ReviewPair, media: Path) -> Document:
-    """What only the bright sample has: its labels can be edited, and are carried to the dark image by a pull."""
+    """Fields that only the bright sample has: its labels can be edited, and a pull carries them to the dark image."""
     review = decision(item.labels.well)
     proxies = {person.id: to_proxy(person, item.alignment.crop) for person in shown(item.labels.well)}
     return {
@@ -122,9 +122,9 @@ def _editable(item: ReviewPair, media: Path) -> Document:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a pair held when it was last imported or pulled: what a person changed since is the difference to it.
+    """What a pair held when it was last imported or pulled; the difference to it is what a person has changed since.
 
-    review: the decision on the pair. slices: what each slice says of it; the App changes one slice at a time.
+    review: the decision on the pair. slices: the decision stored with each slice; the App changes one at a time.
     """
 
     review: Decision
@@ -144,14 +144,14 @@ class Imported:
 
 
 def shown(people: Sequence[Person]) -> list[Person]:
-    """The people to show: not those who were rejected (deleted), unless the whole pair was."""
+    """The people to show: without rejected (deleted) ones, unless the whole pair was rejected."""
     return [p for p in people if p.review != "rejected"] if decision(people) != "rejected" else list(people)
 
 
 def lowest_score(people: Sequence[Person]) -> float:
-    """Lowest score of a labelled joint of those nobody has decided on, else of all; hand labels count as 1.
+    """Lowest score of a labelled joint of the undecided people, or of all if there are none; hand labels count as 1.
 
-    Scores already tell how far the opinions of networks lie apart.
+    Scores already reflect how far the opinions of networks lie apart.
     """
     asked = [p for p in people if p.review == "undecided"] or people
     return min((float(p.scores[p.labelled].min(initial=1)) for p in asked if p.scores is not None), default=1.0)

@@ -14,14 +14,14 @@ from exlcap.core.labels import Decision
 
 NAME = "review"
 FORMAT = 2
-"""Raise it when fields change: a data set of another format gets the new fields and keeps all edits and decisions."""
+"""Raise it when fields change. A data set of another format gets the new fields and keeps all edits and decisions."""
 DECISIONS: tuple[Decision, ...] = ("undecided", "accepted", "rejected")
 TEXTS = ("pair_id", "scene", "split", "review", "imported", "key")
 WHOLE_NUMBERS = ("take", "k", "people")
 NUMBERS = ("exposure_us", "well_gain_db", "low_gain_db", "alignment_residual_px", "lowest_score", "widest_spread_px")
 SPLITS = ("LL-N", "LL-H", "LL-E")
 FORMER = ("lighting",)
-"""Fields of earlier formats that are gone."""
+"""Fields of earlier formats, to be deleted."""
 INTERNAL = ("imported", "key", "id", "filepath", "created_at", "last_modified_at")
 VIEWS = {"undecided": "not decided yet", "least certain first": "not decided yet, lowest score first"}
 
@@ -29,19 +29,19 @@ VIEWS = {"undecided": "not decided yet", "least certain first": "not decided yet
 def prepare_dataset(folder: Path, uri: str) -> None:
     """Make sure that the database at `uri`, in `folder`/db, has the review data set with all its fields and views.
 
-    FiftyOne, which takes seconds to import, is needed only where they are not there yet.
+    FiftyOne, which takes seconds to import, is imported only if they are missing.
     """
     if has_format(uri, NAME, FORMAT):
         return
     fo = fiftyone_on(folder, uri)
     dataset = fo.load_dataset(NAME) if fo.dataset_exists(NAME) else fo.Dataset(NAME, persistent=True)
-    _declare(fo, dataset)  # also where its making was cut short
+    _declare(fo, dataset)  # also if this was interrupted
     dataset.info = {"format": FORMAT}
     dataset.save()
 
 
 def _declare(fo: ModuleType, dataset: Any) -> None:
-    """Every field, view and setting; whatever is there already stays."""
+    """Declare every field, view and setting; existing ones stay."""
     if dataset.group_field is None:
         dataset.add_group_field("group", default="well")
     for part in SLICES:
@@ -78,7 +78,7 @@ def _save_views(dataset: Any) -> None:
 
 
 def _sort_sidebar(fo: ModuleType, dataset: Any) -> None:
-    """What only this program and the database care for goes to a closed group at the end of the App's side bar."""
+    """Move internal fields into a collapsed group at the end of the App's side bar."""
     groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
     hidden = list(INTERNAL)
     for group in groups:

@@ -1,8 +1,8 @@
 """The FiftyOne App's server behind a key: ``python -m exlcap.annotate.review.server PORT``, with the key in KEY.
 
-FiftyOne's own has no login and hands out any file that its user can read, to whoever reaches the port: other users of
-the machine, and web pages in their browsers. Here only a browser that has opened the address with the key gets
-anything.
+FiftyOne's own server has no login and serves any file that its user can read to whoever reaches the port: to other
+users of the machine, and to web pages in their browsers. This one answers only a browser that has opened the address
+with the key.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from exlcap.annotate.review.mongo import ADDRESS
 
 KEY = "EXLCAP_REVIEW_KEY"
-"""Variable of the environment."""
+"""Environment variable with the key."""
 
 
 def guarded(app: Any, key: str, port: int) -> Any:
-    """An ASGI app that serves `app` to who brings the key: as `?key=` once, then as the cookie that is set there."""
+    """An ASGI app that serves `app` to requests with the key: first as `?key=`, then as the cookie that this sets."""
     from starlette.requests import HTTPConnection
     from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
@@ -59,7 +59,7 @@ def main() -> None:
     port = int(sys.argv[1])
     config = Config()
     config.loglevel = "WARNING"
-    config.graceful_timeout = 1  # an open browser never lets go of its stream of events
+    config.graceful_timeout = 1  # an open browser never closes its event stream
     config.bind = [f"{ADDRESS}:{port}"]
     set_port(port)
     asyncio.run(serve(guarded(app, os.environ.pop(KEY), port), config))
