@@ -80,9 +80,8 @@ def label_with_networks(
             old = _labels_so_far(workspace, take, name, alignment)
             for frames in label_automatically(networks, take, alignment, old.pairs, step):
                 labels = _carried(take, name, alignment, old.pairs, frames)
-                written = _write(
-                    workspace, take, labels, len(frames)
-                )  # after each step, so that an interruption costs little
+                # after each step, so that an interruption costs little
+                written = _write(workspace, take, labels, len(frames))
             labelled.append(written)
     return labelled
 

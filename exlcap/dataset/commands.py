@@ -71,8 +71,7 @@ def build_command(
     from exlcap.dataset.build import build
     from exlcap.dataset.labelled_pairs import collect_labelled_pairs, drift_remarks, through_review
     from exlcap.dataset.manifest import Parameters
-    from exlcap.dataset.table1 import as_json as table_json
-    from exlcap.dataset.table1 import as_text, table1
+    from exlcap.dataset.table1 import table1, table1_json, table1_text
 
     if every < 1 or seed < 0:
         raise ExlcapError("--every must be at least 1 and --seed at least 0", "see `exlcap build --help`")
@@ -98,10 +97,10 @@ def build_command(
     scenes = "; ".join(f"{split}: {', '.join(names) or '-'}" for split, names in manifest.splits.items())
     data = {
         "folder": str(folder),
-        "table1": table_json(rows),
+        "table1": table1_json(rows),
         "splits": manifest.splits,
         "left_out": manifest.left_out,
         "pairs_left_out": manifest.pairs_left_out,
     }
-    text = f"{as_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
+    text = f"{table1_text(rows)}\nscenes: {scenes}\nwrote {folder} (data card: README.md; pictures: contact_sheet.png)"
     result(text, data, as_json)

@@ -15,7 +15,7 @@ from exlcap.dataset.annotations import People, annotation_files
 from exlcap.dataset.data_card.adopted_card import adopted_card
 from exlcap.dataset.data_card.adopted_sheet import write_adopted_sheet
 from exlcap.dataset.manifest import Manifest, PairEntry, read_manifest, write_manifest
-from exlcap.dataset.table1 import as_json, table1
+from exlcap.dataset.table1 import table1, table1_json
 
 Files = Mapping[str, dict[str, Any]]
 """Content of COCO files by name ("train", "test_WL", ...)."""
@@ -42,7 +42,7 @@ def finish(
         counts[name] = (len(content["images"]), len(content["annotations"]))
     done = manifest.model_copy(update={"status": "complete", "counts": counts, "annotations_sha256": sums})
     if done.pairs:
-        write_json(folder / "table1.json", as_json(table1(done)))
+        write_json(folder / "table1.json", table1_json(table1(done)))
         write_sheet(folder / "contact_sheet.png", done)
     write_atomic(folder / "README.md", card(done).encode())
     write_manifest(folder, done)

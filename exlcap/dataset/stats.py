@@ -14,8 +14,7 @@ from exlcap.core.light_levels import lighting_split
 from exlcap.dataset.formats.exlpose_names import parse_name, well_gain_db
 from exlcap.dataset.formats.keypoint_file import Json, KeypointFile, Listed
 from exlcap.dataset.manifest import Manifest
-from exlcap.dataset.table1 import Row, table1
-from exlcap.dataset.table1 import as_text as table_text
+from exlcap.dataset.table1 import Row, table1, table1_text
 
 QUARTILES = (0, 25, 50, 75, 100)
 
@@ -83,11 +82,11 @@ def _image(image: Json, people: int, levels: tuple[float | None, float | None]) 
     return Image(size, people, exposure_us, gain_db, *levels)
 
 
-def as_text(stats: Stats) -> str:
+def stats_text(stats: Stats) -> str:
     """For people."""
     people = len(stats.box_heights_px)
     sizes = Counter(image.size for image in stats.images)
-    parts = [table_text(stats.table)] if stats.table else []
+    parts = [table1_text(stats.table)] if stats.table else []
     lines = [f"{len(stats.images)} images or pairs, {people} people, {len(sizes)} image sizes"]
     lines.append("people per image: " + _counted(Counter(image.people for image in stats.images)))
     for what, values in (("height", stats.box_heights_px), ("width", stats.box_widths_px)):
@@ -112,7 +111,7 @@ def _counted(counts: Counter[Any]) -> str:
     return ", ".join(f"{value:g} ({count})" for value, count in sorted(counts.items()))
 
 
-def as_json(stats: Stats) -> dict[str, Any]:
+def stats_json(stats: Stats) -> dict[str, Any]:
     """For machines: the samples themselves, and the counts of the text."""
     data = asdict(stats)
     data["people"] = len(stats.box_heights_px)

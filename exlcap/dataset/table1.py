@@ -44,7 +44,7 @@ def _row(split: str, pairs: Sequence[PairEntry], people: int, lights: tuple[str,
     return Row(split, len({e.scene for e in pairs}), len(pairs), people, level("well"), level("low"))
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def table1_text(rows: Sequence[Row]) -> str:
     """The table for people."""
     lines = [f"{'split':<6} {'scenes':>6} {'pairs':>6} {'people':>7} {'well mean':>10} {'low mean':>9}"]
     for row in rows:
@@ -53,6 +53,6 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
+def table1_json(rows: Sequence[Row]) -> list[dict[str, object]]:
     """The table for machines."""
     return [asdict(row) for row in rows]

@@ -168,5 +168,5 @@ def test_the_raw_grid_of_yolox():
     found = from_yolox(rows, (64, 64), 1)
     assert found[69] == pytest.approx([24 - 16, 20 - 8, 24 + 16, 20 + 8, 0.72])
     assert found[0, 4] == 0
-    with pytest.raises(ExlcapError, match="no YOLOX grid of 84 cells"):
+    with pytest.raises(ExlcapError, match="not a YOLOX grid of 84 cells"):
         from_yolox(rows[:50], (64, 64), 1)

@@ -25,7 +25,7 @@ from exlcap.dataset.data_card.built_sheet import choose
 from exlcap.dataset.images import write_png
 from exlcap.dataset.labelled_pairs import collect_labelled_pairs
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
-from exlcap.dataset.table1 import as_text, table1
+from exlcap.dataset.table1 import table1, table1_text
 from exlcap.train.data.people import read_split
 from tests.conftest import make_take
 from tests.dataset.building import exlcap, label_from_truth, prepare
@@ -128,7 +128,7 @@ def test_table_1_counts_and_levels(built):
     assert 60 < rows["WL"].well_mean_level < 160
     assert rows["WL"].low_mean_level is None
     assert rows["LL-N"].low_mean_level > rows["LL-H"].low_mean_level > rows["LL-E"].low_mean_level > 0
-    assert "LL-E" in as_text(list(rows.values()))
+    assert "LL-E" in table1_text(list(rows.values()))
 
 
 def test_the_same_inputs_give_the_same_bytes(built, tmp_path):

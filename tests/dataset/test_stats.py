@@ -10,7 +10,7 @@ import pytest
 from exlcap.dataset.checks.validate import annotation_files_of
 from exlcap.dataset.manifest import read_manifest
 from exlcap.dataset.plots import write_plots
-from exlcap.dataset.stats import as_json, as_text, stats_of
+from exlcap.dataset.stats import stats_json, stats_of, stats_text
 from tests.dataset.small import write_small_dataset
 
 
@@ -33,7 +33,7 @@ def test_a_pair_and_its_people_count_once(small):
 
 
 def test_the_text_holds_table_1_and_the_levels(small):
-    text = as_text(stats_of(annotation_files_of(small), read_manifest(small)))
+    text = stats_text(stats_of(annotation_files_of(small), read_manifest(small)))
     assert "well mean" in text
     assert "LL-N 4, LL-H 1, LL-E 3" in text
     assert "people per image: 2 (8)" in text
@@ -42,7 +42,7 @@ def test_the_text_holds_table_1_and_the_levels(small):
 
 def test_the_published_set(shared_data):
     path = shared_data / "exlpose_annotations" / "ExLPose" / "ExLPose_test_LL-All.json"
-    data = as_json(stats_of(annotation_files_of(path), None))
+    data = stats_json(stats_of(annotation_files_of(path), None))
     assert (len(data["images"]), data["people"]) == (491, 2810)
     assert sum(counts[2] for counts in data["visibility"].values()) == 32766
     gains = [image["well_gain_db"] for image in data["images"]]

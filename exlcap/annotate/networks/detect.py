@@ -22,7 +22,7 @@ def find_boxes(network: Network, picture: Rgb8) -> list[tuple[Box, float]]:
     """People in a picture, uint8 (H, W, 3): boxes cut to it, in its pixels, with scores; the surest first."""
     card = network.card
     if card.detector is None:
-        raise ValueError(f"{card.name} is no detector")
+        raise ValueError(f"{card.name} is not a detector")
     size = (picture.shape[1], picture.shape[0])
     matrix = whole_matrix(size, card.input)
     wanted = [card.detector.boxes, *([] if card.detector.labels is None else [card.detector.labels])]
@@ -58,8 +58,8 @@ def from_yolox(rows: Array, size: tuple[int, int], person: int) -> Array:
     cell, stride_of = np.concatenate(cells), np.concatenate(strides)
     if rows.shape[0] != len(cell) or rows.shape[1] < 6 + person:
         raise ExlcapError(
-            f"the boxes are {rows.shape}, no YOLOX grid of {len(cell)} cells with class {person}",
-            'mend the card: detector.decoding = "corners" where the file decodes them itself',
+            f"the boxes are {rows.shape}, not a YOLOX grid of {len(cell)} cells with class {person}",
+            'set detector.decoding = "corners" in the card if the file decodes them itself',
         )
     centre, half = (rows[:, :2] + cell) * stride_of, np.exp(np.minimum(rows[:, 2:4], 20)) * stride_of / 2
     score = rows[:, 4] * rows[:, 5 + person]
@@ -67,7 +67,7 @@ def from_yolox(rows: Array, size: tuple[int, int], person: int) -> Array:
 
 
 def _box_in(row: Array, matrix: Matrix, size: tuple[int, int]) -> tuple[Box, float] | None:
-    """A row of the input as a box of the picture, cut to it; None when nothing of it is left."""
+    """A row of the input as a box of the picture, cut to it; None if nothing is left."""
     scale = np.diag(matrix)[:2]
     # corners count pixel edges, which lie half a pixel before the centres that the matrix maps
     corners = (row[:4].reshape(2, 2) - 0.5 - matrix[:2, 2]) / scale + 0.5
@@ -81,7 +81,7 @@ def find_people(network: Network, picture: Rgb8) -> list[tuple[Box, float, Array
     """People of a one-stage network: box, its score, and joints (joints, 3) of x, y, score in the network's order."""
     card = network.card
     if card.onestage is None:
-        raise ValueError(f"{card.name} is no one-stage network")
+        raise ValueError(f"{card.name} is not a one-stage network")
     size = (picture.shape[1], picture.shape[0])
     matrix = whole_matrix(size, card.input)
     boxes, joints = run(
@@ -91,7 +91,7 @@ def find_people(network: Network, picture: Rgb8) -> list[tuple[Box, float, Array
     check_joints(card, joints.shape[1])
     if len(rows) != len(joints) or rows.shape[1] < 5 or joints.shape[2] != 3:
         raise ExlcapError(
-            f"{card.name} gives boxes {boxes.shape} and joints {joints.shape}", "mend [onestage] in the card"
+            f"{card.name} gives boxes {boxes.shape} and joints {joints.shape}", "correct [onestage] in the card"
         )
     back: Matrix = np.linalg.inv(matrix).astype(np.float64)
     people = []

@@ -1,4 +1,4 @@
-"""Whether two sets of joints, or two boxes, are the same person: OKS, IoU, and suppression of the less sure one."""
+"""Whether two sets of joints, or two boxes, are the same person: OKS, IoU, and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def oks(a: Array, b: Array, box: Box) -> float:
 def suppressed(
     candidates: Sequence[T], score: Callable[[T], float], alike: Callable[[T, T], float], limit: float
 ) -> list[T]:
-    """Candidates without those that are alike, to `limit` or more, to one with a higher score; the surest first."""
+    """Candidates without those that are alike, to `limit` or more, to one with a higher score; highest score first."""
     kept: list[T] = []
     for candidate in sorted(candidates, key=score, reverse=True):
         if all(alike(other, candidate) < limit for other in kept):
@@ -45,7 +45,7 @@ def suppressed(
 
 
 def suppressed_boxes(rows: Array, limit: float) -> Array:
-    """Rows of x0, y0, x1, y1, score without boxes that overlap a surer one by an IoU of `limit` or more."""
+    """Rows of x0, y0, x1, y1, score without boxes that overlap one with a higher score by an IoU of `limit` or more."""
     boxes = [(row[0], row[1], row[2] - row[0], row[3] - row[1]) for row in rows]
     kept = suppressed(range(len(rows)), lambda i: float(rows[i, 4]), lambda i, j: iou(boxes[i], boxes[j]), limit)
     return rows[kept]

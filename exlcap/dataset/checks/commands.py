@@ -31,12 +31,12 @@ def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json
     from dataclasses import asdict
 
     from exlcap.dataset.checks.fix import Change, fix_dataset, fix_file
-    from exlcap.dataset.checks.validate import as_text, counts, find_all, read_subject
+    from exlcap.dataset.checks.validate import counts, find_all, findings_text, read_subject
 
     target = _resolved(ctx, path)
     subject = read_subject(target)
     findings = find_all(subject)
-    text = as_text(subject, findings)
+    text = findings_text(subject, findings)
     changes: list[Change] = []
     if fix_to is not None:
         changes = fix_file(subject.files[0], fix_to) if target.is_file() else fix_dataset(target, subject.files, fix_to)
@@ -81,12 +81,11 @@ def stats_command(ctx: click.Context, path: str, plots: Path | None, as_json: bo
     """
     from exlcap.dataset.checks.validate import annotation_files_of
     from exlcap.dataset.manifest import read_complete
-    from exlcap.dataset.stats import as_json as stats_json
-    from exlcap.dataset.stats import as_text, stats_of
+    from exlcap.dataset.stats import stats_json, stats_of, stats_text
 
     target = _resolved(ctx, path)
     stats = stats_of(annotation_files_of(target), None if target.is_file() else read_complete(target))
-    text, picture = as_text(stats), None
+    text, picture = stats_text(stats), None
     if plots is not None:
         from exlcap.dataset.plots import write_plots
 

@@ -40,7 +40,7 @@ def fix_dataset(folder: Path, files: tuple[KeypointFile, ...], out: Path) -> lis
     """Copy a data set of ours to `out` with corrected annotation files. Raises ExlcapError when `out` exists."""
     _refuse_existing(out)
     manifest = read_manifest(folder)
-    shutil.copytree(folder, out)
+    shutil.copytree(folder, out, ignore=shutil.ignore_patterns("dataset.json"))  # it says "complete": written last
     changes: list[Change] = []
     sums = {}
     for file in files:

@@ -54,7 +54,7 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
     return dict(Counter(finding.check for finding in findings))
 
 
-def as_text(subject: Subject, findings: Sequence[Finding]) -> str:
+def findings_text(subject: Subject, findings: Sequence[Finding]) -> str:
     """For people: every check with findings, and the first of them."""
     images, people = len(list(subject.images())), sum(len(file.people) for file in subject.files)
     lines = [f"{len(subject.files)} annotation files, {images} images, {people} annotations"]

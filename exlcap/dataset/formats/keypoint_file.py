@@ -1,4 +1,4 @@
-"""A COCO keypoint file as it is, of ours or foreign: what can be read of it, and what cannot and why."""
+"""A COCO keypoint file, ours or foreign: the annotations that can be read, and those that cannot, with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Listed:
-    """An annotation that can be read, with its image. keypoints: float64 (14, 3), flags not checked."""
+    """A readable annotation with its image. keypoints: float64 (14, 3), flags not checked."""
 
     annotation: Json
     image: Json
@@ -47,7 +47,7 @@ class KeypointFile:
 def read_keypoint_file(path: Path) -> KeypointFile:
     """Read a COCO keypoint file in CrowdPose order.
 
-    Raises ExlcapError when it is none, or when its joints are others.
+    Raises ExlcapError when it is something else, or has other joints.
     """
     content = read_json(path, "COCO keypoint file")
     try:

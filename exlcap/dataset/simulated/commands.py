@@ -57,8 +57,7 @@ def simulate_command(
         find_photos,
         simulate_photos,
     )
-    from exlcap.dataset.table1 import as_json as table_json
-    from exlcap.dataset.table1 import as_text, table1
+    from exlcap.dataset.table1 import table1, table1_json, table1_text
 
     workspace = workspace_of(ctx)
     cameras = cameras_of(workspace, seed, pairs_per_photo)
@@ -67,8 +66,8 @@ def simulate_command(
     manifest = simulate_photos(folder, cameras, labelled, test, licence)
     rows = table1(manifest)
     text = (
-        f"{as_text(rows)}\n\n{beside_published(rows)}\n"
+        f"{table1_text(rows)}\n\n{beside_published(rows)}\n"
         f"wrote {folder} (data card: README.md; pictures: contact_sheet.png)"
     )
-    data = {"folder": str(folder), "table1": table_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
+    data = {"folder": str(folder), "table1": table1_json(rows), "published_mean_levels": PUBLISHED_LEVELS}
     result(text, data, as_json)

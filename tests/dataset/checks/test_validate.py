@@ -1,5 +1,6 @@
 """Every defect is named where it is, on data sets of ours and on anybody's COCO keypoint file; nothing else is."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_json
 from exlcap.core.joints import FLIP_INDICES
 from exlcap.core.labels import COCO_CATEGORY, coco_annotation
+from exlcap.dataset.checks import fix
 from exlcap.dataset.checks.fix import corrected, fix_dataset, fix_file
 from exlcap.dataset.checks.label_checks import LABEL_CHECKS, sides_cross
 from exlcap.dataset.checks.set_checks import SET_CHECKS
@@ -294,6 +296,19 @@ def test_a_data_set_is_mended_in_a_copy_that_is_whole(small):
     assert [(c.file, c.what) for c in changes] == [("train.json", "num_keypoints")]
     assert find_all(read_subject(small.with_name("mended"))) == []
     assert (small / "annotations" / "train.json").read_bytes() == before
+
+
+def test_a_mended_copy_that_was_cut_short_is_no_data_set(small, monkeypatch):
+    edit(small, "train", lambda d: d["annotations"][0].update(num_keypoints=3))
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(fix, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        fix_dataset(small, read_subject(small).files, small.with_name("mended"))
+    with pytest.raises(ExlcapError, match="no data set"):
+        read_manifest(small.with_name("mended"))
 
 
 def exlcap(*arguments):

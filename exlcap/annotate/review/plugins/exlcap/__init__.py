@@ -14,7 +14,7 @@ from exlcap.annotate.review.proxy import polyline, standing_proxy
 
 
 def chosen_pairs(ctx: Any) -> list[str]:
-    """Pair ids of the selected samples, else of the open one."""
+    """Pair ids of the selected samples, or of the open one if none is selected."""
     ids = list(ctx.selected) or [ctx.current_sample] * bool(ctx.current_sample)
     return sorted(set(ctx.dataset.select_group_slices(list(SLICES)).select(ids).values("pair_id"))) if ids else []
 
@@ -24,18 +24,18 @@ def decide(ctx: Any, decision: str) -> None:
     pairs = chosen_pairs(ctx)
     samples = ctx.dataset.select_group_slices(list(SLICES)).match(ViewField("pair_id").is_in(pairs))
     samples.set_values("review", [decision] * len(samples))
-    ctx.ops.clear_selected_samples()  # a reload keeps them, and the next decision would reach them too
+    ctx.ops.clear_selected_samples()  # a reload keeps them selected, and the next decision would apply to them, too
     _tell(ctx, f"{len(pairs)} pairs {decision}" if pairs else "select pairs in the grid or open one first")
 
 
 def add_person(ctx: Any) -> None:
-    """Put somebody upright into the middle of the chosen pairs' bright images."""
+    """Add a standing person to the middle of the chosen pairs' bright images."""
     pairs = chosen_pairs(ctx)
     for sample in ctx.dataset.select_group_slices("well").match(ViewField("pair_id").is_in(pairs)):
         sample.pose_edit.polylines.append(fo.Polyline(**polyline(standing_proxy(), "new", None)))
         sample.save()
     _tell(ctx, "added: drag the joints in the bright image" if pairs else "open a pair first")
-    for part in ("low", "well"):  # the App reads an open sample anew only when the slice changes
+    for part in ("low", "well"):  # the App re-reads an open sample only when the slice changes
         ctx.ops.set_group_slice(part)
 
 
