@@ -21,7 +21,7 @@ Depth = Literal[8, 16]
 
 
 @dataclass(frozen=True)
-class Image:
+class WrittenImage:
     """A written image: checksum of the file and mean of its values, on the scale of 0..255."""
 
     sha256: str
@@ -49,7 +49,7 @@ def encoded(linear: Linear, depth: Depth) -> Rgb8 | npt.NDArray[np.uint16]:
     return (np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
 
 
-def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> Image:
+def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> WrittenImage:
     """Write an RGB picture (uint8 or uint16, (H, W, 3)) as PNG, atomically."""
     import cv2
 
@@ -59,7 +59,7 @@ def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> Image:
         raise ValueError(f"cannot encode a picture of {picture.dtype} {picture.shape} as PNG")
     content = data.tobytes()
     write_atomic(path, content)
-    return Image(sha256_bytes(content), float(picture.mean()) * 255 / np.iinfo(picture.dtype).max)
+    return WrittenImage(sha256_bytes(content), float(picture.mean()) * 255 / np.iinfo(picture.dtype).max)
 
 
 def read_image(path: Path) -> Rgb8 | npt.NDArray[np.uint16]:

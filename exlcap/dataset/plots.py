@@ -9,7 +9,7 @@ from typing import Any
 
 from exlcap.core.files import write_atomic
 from exlcap.core.light_levels import EXTREME_FROM_DB, HARD_FROM_DB
-from exlcap.dataset.stats import Image, Stats
+from exlcap.dataset.stats import ImageFacts, Stats
 
 COLOURS = {"missing": "#c9ccd1", "hidden": "#e0a030", "visible": "#3a7ca5"}
 
@@ -81,7 +81,7 @@ def _level_lines(axes: Any) -> None:
         axes.text(gain_db, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=9)
 
 
-def _levels(axes: Any, images: tuple[Image, ...]) -> None:
+def _levels(axes: Any, images: tuple[ImageFacts, ...]) -> None:
     """Mean level of both images of a pair over the gain."""
     known = [i for i in images if i.well_gain_db is not None and i.low_mean_level is not None]
     gains = [image.well_gain_db for image in known]

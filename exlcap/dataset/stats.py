@@ -20,7 +20,7 @@ QUARTILES = (0, 25, 50, 75, 100)
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageFacts:
     """An image, once for each pair. Exposure and gain are None where they are unknown."""
 
     size: tuple[int, int] | None
@@ -35,7 +35,7 @@ class Image:
 class Stats:
     """Counts and samples. visibility: by joint, how many have flag 0, 1, 2; box_heights_px: of every person."""
 
-    images: tuple[Image, ...]
+    images: tuple[ImageFacts, ...]
     visibility: dict[str, tuple[int, int, int]]
     box_heights_px: tuple[float, ...]
     box_widths_px: tuple[float, ...]
@@ -45,7 +45,7 @@ class Stats:
 def stats_of(files: Sequence[KeypointFile], manifest: Manifest | None) -> Stats:
     """Numbers of a data set (its train, val and test people, once each) or of foreign files."""
     levels = {e.pair_id: (e.low_mean_level, e.well_mean_level) for e in manifest.pairs} if manifest else {}
-    images: dict[str, Image] = {}
+    images: dict[str, ImageFacts] = {}
     people: list[Listed] = []
     for file in files:
         by_image = _by_image(file)
@@ -73,13 +73,13 @@ def _by_image(file: KeypointFile) -> dict[Any, list[Listed]]:
     return by_image
 
 
-def _image(image: Json, people: int, levels: tuple[float | None, float | None]) -> Image:
+def _image(image: Json, people: int, levels: tuple[float | None, float | None]) -> ImageFacts:
     """Facts of an image; exposure and gain from its fields, or from its name where it is a published one."""
     name = parse_name(str(image["file_name"]))
     size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
     exposure_us = image.get("exposure_us", float(name.exposure_us) if name else None)
     gain_db = image.get("well_gain_db", well_gain_db(str(image["file_name"])))
-    return Image(size, people, exposure_us, gain_db, *levels)
+    return ImageFacts(size, people, exposure_us, gain_db, *levels)
 
 
 def stats_text(stats: Stats) -> str:

@@ -28,7 +28,7 @@ def review_command(ctx: click.Context, scene: str | None) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from exlcap.annotate.review.session import review
+    from exlcap.annotate.review.review import review
 
     review(workspace_of(ctx), scene)
 
@@ -45,7 +45,7 @@ def pull_command(ctx: click.Context, as_json: bool) -> None:
     Example:
       exlcap review pull
     """
-    from exlcap.annotate.review.session import pull_review
+    from exlcap.annotate.review.review import pull_review
 
     pulled = pull_review(workspace_of(ctx))
     result(pulled.text(), {"changes": pulled.changes, "problems": pulled.problems}, as_json)

@@ -14,7 +14,7 @@ from exlcap.core.files import sha256_bytes
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """An image file. size: (width, height), None when it cannot be decoded.
 
     brightest, saturated_share: of the decoded values, on the scale of 0..1; saturated pixels are white in all channels.
@@ -28,7 +28,7 @@ class Picture:
     mean_level: float = 0.0
 
 
-def read_picture(path: Path) -> Picture | None:
+def read_image_file(path: Path) -> ImageFile | None:
     """Facts of an image file, as its pixels are stored (without turning it by EXIF); None when there is no file."""
     import cv2
 
@@ -40,10 +40,10 @@ def read_picture(path: Path) -> Picture | None:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
-        return Picture(digest, None)
+        return ImageFile(digest, None)
     white = int(np.iinfo(image.dtype).max)
     saturated = cv2.countNonZero(cv2.inRange(image, (white,) * 3, (white,) * 3))
-    return Picture(
+    return ImageFile(
         sha256=digest,
         size=(image.shape[1], image.shape[0]),
         brightest=float(image.max()) / white,
@@ -52,8 +52,8 @@ def read_picture(path: Path) -> Picture | None:
     )
 
 
-def read_pictures(root: Path, names: Iterable[str]) -> dict[str, Picture | None]:
+def read_image_files(root: Path, names: Iterable[str]) -> dict[str, ImageFile | None]:
     """Facts of image files below `root` by name, read on every core."""
     names = sorted(set(names))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip(names, pool.map(lambda name: read_picture(root / name), names), strict=True))
+        return dict(zip(names, pool.map(lambda name: read_image_file(root / name), names), strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 from exlcap.core.files import sha256_file
 from exlcap.core.light_levels import lighting_split
-from exlcap.dataset.checks.image_files import Picture
+from exlcap.dataset.checks.image_files import ImageFile
 from exlcap.dataset.checks.label_checks import Check, Defect
 from exlcap.dataset.finish import card_files
 from exlcap.dataset.formats.exlpose_names import well_gain_db
@@ -39,7 +39,7 @@ class Subject:
     files: tuple[KeypointFile, ...]
     folder: Path | None
     manifest: Manifest | None
-    pictures: Mapping[str, Picture | None]
+    pictures: Mapping[str, ImageFile | None]
 
     def images(self) -> Iterator[tuple[KeypointFile, Json]]:
         """Every image of every file; one that several files list comes once."""
@@ -50,7 +50,7 @@ class Subject:
                     seen.add(image["file_name"])
                     yield file, image
 
-    def readable(self) -> Iterator[tuple[KeypointFile, Json, Picture]]:
+    def readable(self) -> Iterator[tuple[KeypointFile, Json, ImageFile]]:
         """The images whose file can be decoded."""
         for file, image in self.images():
             picture = self.pictures.get(image["file_name"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exlcap.core.errors import ExlcapError
-from exlcap.dataset.checks.image_files import read_pictures
+from exlcap.dataset.checks.image_files import read_image_files
 from exlcap.dataset.checks.label_checks import LABEL_CHECKS, SEVERITIES, Finding
 from exlcap.dataset.checks.set_checks import SET_CHECKS, Subject, image_folder
 from exlcap.dataset.formats.keypoint_file import KeypointFile, read_keypoint_file
@@ -33,7 +33,7 @@ def read_subject(path: Path) -> Subject:
     files = annotation_files_of(path)
     names = [str(image["file_name"]) for file in files for image in file.images]
     root = image_folder(path, names) if path.is_file() else path / "images"
-    pictures = read_pictures(root, names) if root is not None else {}
+    pictures = read_image_files(root, names) if root is not None else {}
     if path.is_file():
         return Subject(files, None, None, pictures)
     return Subject(files, path, read_complete(path), pictures)

@@ -14,7 +14,7 @@ from exlcap import __version__
 from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError
 from exlcap.core.take import pair_id
-from exlcap.dataset.checks.image_files import Picture, read_picture
+from exlcap.dataset.checks.image_files import ImageFile, read_image_file
 from exlcap.dataset.finish import begin_adopted, finish_adopted_pairs
 from exlcap.dataset.formats.exlpose_files import SPLITS, PublishedImage, published_files, read_published, split_of
 from exlcap.dataset.formats.exlpose_names import EXAMPLE, ExlposeName, Key, parse_name
@@ -113,12 +113,12 @@ def _index(source: Path, folder: str) -> dict[Key, Path]:
 
 def _import_pair(folder: Path, pair: PublishedPair) -> PairEntry:
     """Copy the images of a pair, unchanged, and return its entry."""
-    made: dict[str, Picture] = {}
+    made: dict[str, ImageFile] = {}
     for light, path in pair.files.items():
         target = folder / "images" / light / f"{pair.pair_id}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-        picture = read_picture(target)
+        picture = read_image_file(target)
         if picture is None or picture.size is None:
             raise ExlcapError(f"{path} is damaged or cut off", "download the file again")
         expected = pair.image.size or (made["well"].size if made else picture.size)

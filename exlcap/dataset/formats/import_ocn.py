@@ -16,7 +16,7 @@ from exlcap import __version__
 from exlcap.core.console import progress
 from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import COCO_CATEGORY, coco_annotation
-from exlcap.dataset.checks.image_files import read_picture
+from exlcap.dataset.checks.image_files import read_image_file
 from exlcap.dataset.finish import begin_adopted, finish_adopted
 from exlcap.dataset.formats.exlpose_files import PublishedImage, published_files, read_published
 from exlcap.dataset.images import write_png
@@ -84,7 +84,7 @@ def _import_photo(folder: Path, photo: Photo) -> SingleEntry:
     else:
         file = f"low/{_name(photo)}.png"
         write_png(folder / "images" / file, stored[..., ::-1])
-    picture = read_picture(folder / "images" / file)
+    picture = read_image_file(folder / "images" / file)
     assert picture is not None
     return SingleEntry(name=_name(photo), file=file, width=size[0], height=size[1], sha256=picture.sha256,
                        mean_level=picture.mean_level)  # fmt: skip

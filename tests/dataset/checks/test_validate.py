@@ -316,7 +316,7 @@ def exlcap(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_command_says_what_is_wrong_and_leaves_with_1(small):
+def test_the_command_says_what_is_wrong_and_exits_with_1(small):
     (small.parents[1] / "rig.toml").write_text("format = 1")
     assert exlcap("-C", small.parents[1], "validate", "small").returncode == 0
     (small / "images" / "low" / "hall-t001-k01-000000.png").unlink()
