@@ -35,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what repeats this order of the tests, which -q would hide."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"the same order again: --randomly-seed={seed}")
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of real photos and labels beside the checkout."""

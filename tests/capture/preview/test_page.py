@@ -4,13 +4,16 @@ import re
 
 import pytest
 
+from exlcap.core.alignment import write_alignment
 from exlcap.core.take import read_take
+from exlcap.simulate.optics import true_alignment
 from tests.browser import chromium
 from tests.capture.conftest import SMALL, make_lab
 from tests.capture.preview.serving import PATIENCE_S, served, until
 
 PATIENCE_MS = 1000 * PATIENCE_S
 DESKTOP, TABLET = {"width": 1440, "height": 900}, {"width": 1024, "height": 768}
+UPRIGHT, PHONE = {"width": 768, "height": 1024}, {"width": 390, "height": 844}
 LOUPE = re.compile(r"loupe=([\d.]+)%2C([\d.]+)")
 
 MEAN = """canvas => { const pen = canvas.getContext("2d"), {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
@@ -21,7 +24,7 @@ CENTRE = """canvas => { const pen = canvas.getContext("2d"), {data, width} = pen
   return at / sum / width; }"""
 BOXES = """() => [...document.querySelectorAll("button, input, dd, dt, legend, canvas, figcaption")]
   .filter(e => e.offsetParent).map(e => { const b = e.getBoundingClientRect();
-    return [e.id || e.textContent, e.tagName, b.left, b.top, b.right, b.bottom, e.scrollWidth - e.clientWidth]; })"""
+    return [e.id || e.textContent, e.tagName, b.left, b.top + scrollY, b.right, b.bottom + scrollY, e.scrollWidth - e.clientWidth]; })"""
 
 pytestmark = pytest.mark.slow
 
@@ -162,21 +165,50 @@ def test_a_second_page_watches_until_it_takes_over(browser, lab):
         assert first.locator("#exposure").is_disabled()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, TABLET], ids=["desktop", "tablet"])
-def test_nothing_overlaps_or_is_cut_off(browser, lab, size):
+@pytest.mark.parametrize(
+    ("size", "scrolls"),
+    [(DESKTOP, False), (TABLET, False), (UPRIGHT, False), (PHONE, True)],
+    ids=["desktop", "tablet", "upright", "phone"],
+)
+def test_nothing_overlaps_or_is_cut_off_in_any_mode(browser, tmp_path, size, scrolls):
+    slow = {"pulse_hz = 20.0": "pulse_hz = 4.0"}  # a take that lasts until it has been looked at
+    lab = make_lab(tmp_path / "lab", {**SMALL, **slow})
+    write_alignment(lab.alignments / "align-001.json", true_alignment(lab.rig))
     with served(lab) as (_, url):
         page = opened(browser, url, size)
-        assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
-            size["width"], size["height"]]  # fmt: skip
-        boxes = page.evaluate(BOXES)
-        for n, (name, tag, left, top, right, bottom, cut) in enumerate(boxes):
-            assert left >= 0 and top >= 0 and right <= size["width"] and bottom <= size["height"], name
-            assert tag != "BUTTON" or (bottom - top >= 40 and cut <= 0), (
-                f"{name} is too small for a finger or its words"
-            )
-            for other, _, left2, top2, right2, bottom2, _ in boxes[n + 1 :]:
-                apart = right <= left2 + 1.5 or right2 <= left + 1.5 or bottom <= top2 + 1.5 or bottom2 <= top + 1.5
-                assert apart, f"{name} overlaps {other}"
+        assert_nothing_overlaps_or_is_cut_off(page, scrolls)
+        page.get_by_role("button", name="Loupe").click()
+        until(lambda: page.locator("#loupe").get_attribute("aria-pressed") == "true")
+        assert_nothing_overlaps_or_is_cut_off(page, scrolls)
+        for mode in ("Blend", "Checker"):
+            page.get_by_role("button", name=mode).click()
+            page.locator("#both-alignment", has_text=" px").wait_for()
+            assert_nothing_overlaps_or_is_cut_off(page, scrolls)
+        page.get_by_role("button", name="Shoot scene").click()
+        page.locator("#progress-text", has_text="pairs").wait_for()
+        assert_nothing_overlaps_or_is_cut_off(page, scrolls)
+        page.get_by_role("button", name="Cancel after this pair").click()
+        page.locator("#resume").wait_for()
+        page.get_by_role("button", name="Two views").click()
+        assert_nothing_overlaps_or_is_cut_off(page, scrolls)
+
+
+def assert_nothing_overlaps_or_is_cut_off(page, scrolls):
+    """No two controls, numbers or pictures share a place, nothing is wider than the window, or higher unless it may."""
+    width, height = page.viewport_size["width"], page.viewport_size["height"]
+    whole_width, whole_height = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    assert whole_width == width and (whole_height == height or scrolls), (whole_width, whole_height)
+    boxes = page.evaluate(BOXES)
+    assert len(boxes) > 40
+    for n, (name, tag, left, top, right, bottom, cut) in enumerate(boxes):
+        assert left >= 0 and top >= 0 and right <= width and bottom <= whole_height, name
+        assert tag not in ("BUTTON", "FIGCAPTION") or cut <= 0, f"{name} is too small for its words"
+        assert tag != "BUTTON" or bottom - top >= 40, f"{name} is too small for a finger"
+        for other, _, left2, top2, right2, bottom2, _ in boxes[n + 1 :]:
+            apart = right <= left2 + 1.5 or right2 <= left + 1.5 or bottom <= top2 + 1.5 or bottom2 <= top + 1.5
+            assert apart, f"{name} overlaps {other}"
 
 
 def test_a_page_finds_a_preview_that_was_started_anew(browser, lab):
