@@ -24,7 +24,8 @@ CENTRE = """canvas => { const pen = canvas.getContext("2d"), {data, width} = pen
   return at / sum / width; }"""
 BOXES = """() => [...document.querySelectorAll("button, input, dd, dt, legend, canvas, figcaption")]
   .filter(e => e.offsetParent).map(e => { const b = e.getBoundingClientRect();
-    return [e.id || e.textContent, e.tagName, b.left, b.top + scrollY, b.right, b.bottom + scrollY, e.scrollWidth - e.clientWidth]; })"""
+    return [e.id || e.textContent, e.tagName, b.left, b.top + scrollY, b.right, b.bottom + scrollY,
+            e.scrollWidth - e.clientWidth]; })"""
 
 pytestmark = pytest.mark.slow
 
