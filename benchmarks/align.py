@@ -83,7 +83,7 @@ def views(rig: Rig, kind: str) -> tuple[Irradiance, Irradiance]:
     canvas = canvas_for(truth)
     assert rig.emulator is not None
     place = Place((rig.emulator.seed, 9), truth.well_size, canvas, reference=kind == "furnished room")
-    light = empty_scene(place).light
+    light = empty_scene(place).irradiance
     if kind == "low in texture":
         soft = cv2.GaussianBlur(light, (0, 0), 16)
         light = soft + np.float32(0.15) * (light - soft)

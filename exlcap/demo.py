@@ -1,4 +1,4 @@
-"""``exlcap demo``: the whole pipeline on two emulated cameras, stage by stage, as an operator would type it."""
+"""``exlcap demo``: the whole line on two emulated cameras, stage by stage, as an operator would type it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def report(lab: Path, seconds: dict[str, float]) -> None:
     write_json(lab / "demo.json", summary)
     stages = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
     say(
-        f"The whole pipeline ran in {summary['seconds_total']:.0f} s ({stages}).\n"
+        f"The whole line ran in {summary['seconds_total']:.0f} s ({stages}).\n"
         f"Alignment against the simulator's truth: the worst corner is {error_px:.3f} px off.\n"
         f"The network was trained from scratch for {TRAIN_MINUTES:g} minutes on drawn people: its AP is poor and says\n"
         "nothing about the method; the published numbers took hours of training on real pairs.\n"

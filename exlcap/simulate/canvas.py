@@ -1,4 +1,4 @@
-"""The light on the focal plane, on a finer grid than the sensors', and how each view samples it.
+"""The irradiance on the focal plane, on a finer grid than the sensors', and how each view samples it.
 
 Both views are taken from the same canvas, each through its own geometry, so neither is a resampling of the other.
 """
@@ -54,17 +54,17 @@ def canvas_for(alignment: Alignment) -> Canvas:
     return Canvas(left, top, (right - left) * SUPERSAMPLING + 1, (bottom - top) * SUPERSAMPLING + 1)
 
 
-def focus(light: Irradiance) -> Irradiance:
+def focus(irradiance: Irradiance) -> Irradiance:
     """Blur a canvas, float32 (H, W, 3), as the lens and the pixel aperture do."""
     import cv2
 
-    blurred: Irradiance = cv2.GaussianBlur(light, (0, 0), PSF_SIGMA_PX * SUPERSAMPLING)
+    blurred: Irradiance = cv2.GaussianBlur(irradiance, (0, 0), PSF_SIGMA_PX * SUPERSAMPLING)
     return blurred
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """What light each pixel of an RGGB mosaic collects: bilinear interpolation between four samples.
+    """Which irradiance each pixel of an RGGB mosaic collects: bilinear interpolation between four samples.
 
     index: flat index of the upper left sample's channel in the canvas, (H, W). right, down: weights towards the
     samples to the right and below, float32 (H, W).
@@ -75,9 +75,9 @@ class Sampler:
     down: Irradiance
     row_length: int
 
-    def mosaic(self, light: Irradiance) -> Irradiance:
+    def mosaic(self, irradiance: Irradiance) -> Irradiance:
         """The mosaiced image, float32 (H, W), of a canvas (its height, its width, 3)."""
-        flat = light.reshape(-1)
+        flat = irradiance.reshape(-1)
 
         def row(start: int) -> Irradiance:
             near = flat[start:].take(self.index)

@@ -157,7 +157,7 @@ def _shadow(picture: Picture, above: Vector, radius_m: float) -> None:
     across = ((picture.canvas.xs[columns] - place[0, 0]) / half) ** 2
     along = ((picture.canvas.ys[rows] - place[0, 1]) / max(flat, 1e-6)) ** 2
     dark = 1 - (0.55 / (1 + 2 * above[1])) * np.exp(-(across[None, :] + along[:, None]))
-    lit = picture.light[rows, columns]
+    lit = picture.irradiance[rows, columns]
     far = picture.depth[rows, columns] > depth[0] - 3 * radius_m
     lit *= np.where(far, dark, 1).astype(np.float32)[..., None]
 

@@ -38,11 +38,11 @@ def photo_view(
     def view(index: int) -> tuple[Irradiance, tuple[Person, ...]]:
         to_well = photo_to_well((photo.shape[1], photo.shape[0]), size, clock(index))
         to_canvas = np.array([[1, 0, -canvas.left], [0, 1, -canvas.top], [0, 0, 1 / SUPERSAMPLING]]) @ to_well
-        light: Irradiance = cv2.warpPerspective(
+        irradiance: Irradiance = cv2.warpPerspective(
             photo, to_canvas, (canvas.width, canvas.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
         moved = (move_person(person, to_well, size) for person in chosen.people)
-        return focus(light), tuple(person for person in moved if person is not None)
+        return focus(irradiance), tuple(person for person in moved if person is not None)
 
     return view
 
@@ -71,9 +71,9 @@ def choose_photo(emulator: Emulator, scene: str) -> tuple[LabelledImage, Irradia
     stride = max(1, len(listed))  # a photograph that one scene skips is taken by no other listed scene
     for turn in range(len(usable)):
         image = usable[int(order[(number + turn * stride) % len(usable)])]
-        light = read_linear(folder / image.file_name, image.size)
-        if light.mean() >= DARKEST_MEAN:
-            return image, light
+        irradiance = read_linear(folder / image.file_name, image.size)
+        if irradiance.mean() >= DARKEST_MEAN:
+            return image, irradiance
     raise ExlcapError(
         f"the photographs tried for scene {scene!r} in {folder} are nearly black",
         "give photographs taken in good light",

@@ -22,7 +22,7 @@ from exlcap.simulate.scenery import Place, empty_scene
 from exlcap.simulate.sensor import SensorModel, expose
 
 PulseView = Callable[[int], tuple[Irradiance, tuple[Person, ...]]]
-"""Maps the number of a pulse to the light on the canvas, in focus, and the people in the bright frame."""
+"""Maps the number of a pulse to the irradiance on the canvas, in focus, and the people in the bright frame."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,18 @@ def render_step(
     listed = emulator.scenes.get(scene)
     electrons_per_us = model.electrons_per_us(listed.light if listed else 1.0)
     for index in range(first, first + count):
-        light, people = view(index)
+        irradiance, people = view(index)
         seed = [emulator.seed, name_number(scene), take, step.k, index, int(reference)]
         well = expose(
-            cameras["well"].mosaic(light), electrons_per_us, step.well, 1.0, model, np.random.default_rng([*seed, 0])
+            cameras["well"].mosaic(irradiance),
+            electrons_per_us,
+            step.well,
+            1.0,
+            model,
+            np.random.default_rng([*seed, 0]),
         )
         low = expose(
-            cameras["low"].mosaic(light),
+            cameras["low"].mosaic(irradiance),
             electrons_per_us,
             step.low,
             rig.low.nd_transmittance,
@@ -82,18 +87,18 @@ def _view(rig: Rig, scene: str, take: int, step: Step, canvas: Canvas, truth: Al
     seed = (emulator.seed, name_number(scene))
     place = Place(seed, truth.well_size, canvas, reference)
     if reference:
-        light = grey_on_average(focus(empty_scene(place).light))
-        return lambda index: (light, ())
+        irradiance = grey_on_average(focus(empty_scene(place).irradiance))
+        return lambda index: (irradiance, ())
     return _drawn_view(place, take, step, emulator.people, _clock(rig, take, step))
 
 
-def grey_on_average(light: Irradiance) -> Irradiance:
+def grey_on_average(irradiance: Irradiance) -> Irradiance:
     """A scene whose channels share one mean, like a reference with a grey card, so that its white balance is right.
 
-    light: float32 (H, W, 3). Nothing gets brighter.
+    irradiance: float32 (H, W, 3). Nothing gets brighter.
     """
-    means = light.mean((0, 1))
-    grey: Irradiance = light * (means.min() / means)
+    means = irradiance.mean((0, 1))
+    grey: Irradiance = irradiance * (means.min() / means)
     return grey
 
 
@@ -121,11 +126,11 @@ def _drawn_view(
         motions.append(random_motion(motion_rng, depth, half_width, lane_m=0.12 * depth))
 
     def view(index: int) -> tuple[Irradiance, tuple[Person, ...]]:
-        picture = replace(empty, light=empty.light.copy(), depth=empty.depth.copy(), owner=empty.owner.copy())
+        picture = replace(empty, irradiance=empty.irradiance.copy(), depth=empty.depth.copy(), owner=empty.owner.copy())
         time_s = clock(index)
         drawn = draw_people(picture, [(look, m.at(time_s)) for look, m in zip(looks, motions, strict=True)], stools)
         labels = (label(picture, one, place.size) for one in drawn)
-        return focus(picture.light), tuple(person for person in labels if person is not None)
+        return focus(picture.irradiance), tuple(person for person in labels if person is not None)
 
     return view
 

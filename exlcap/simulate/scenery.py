@@ -53,13 +53,13 @@ def empty_scene(place: Place) -> Picture:
     wall_m = _draw_room(picture, rng)
     for part in _wall_things(rng, eye, wall_m, place) + _furniture(rng, eye, wall_m, width, place.reference):
         draw(picture, part, 0)
-    picture.light *= _grain(rng, shape)[..., None]
-    picture.light *= _lamps(rng, picture)
-    exposure = _exposure(picture.light)
-    picture.light *= exposure
-    np.minimum(picture.light, BRIGHTEST, out=picture.light)
+    picture.irradiance *= _grain(rng, shape)[..., None]
+    picture.irradiance *= _lamps(rng, picture)
+    exposure = _exposure(picture.irradiance)
+    picture.irradiance *= exposure
+    np.minimum(picture.irradiance, BRIGHTEST, out=picture.irradiance)
     picture.lighting = Lighting(lighting.direction, lighting.key * exposure, lighting.ambient * exposure)
-    picture.light.setflags(write=False)
+    picture.irradiance.setflags(write=False)
     return picture
 
 
@@ -86,7 +86,7 @@ def _draw_room(picture: Picture, rng: np.random.Generator) -> float:
         x, y = across[0, column] * depth, eye.height_m - down[row, 0] * depth
         u, v = ((x, depth), (x, depth), (depth, y), (x, y))[number]
         local = np.stack([u, v, np.zeros_like(u)], axis=1).astype(np.float32)
-        picture.light[row, column] = material(local) * np.float32(lit)
+        picture.irradiance[row, column] = material(local) * np.float32(lit)
     return float(wall_m)
 
 
@@ -253,9 +253,9 @@ def _lamps(rng: np.random.Generator, picture: Picture) -> Irradiance:
     return total
 
 
-def _exposure(light: Irradiance) -> float:
+def _exposure(irradiance: Irradiance) -> float:
     """The factor at which a picture has the mean level MEAN_SRGB: an operator's base exposure."""
-    sample = light[::8, ::8]
+    sample = irradiance[::8, ::8]
     low, high = -8.0, 8.0
     for _ in range(24):
         middle = (low + high) / 2

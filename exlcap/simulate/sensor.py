@@ -1,4 +1,4 @@
-"""From light to a 12-bit raw frame: shot noise, full well, read noise, gain, black level, rounding.
+"""From irradiance to a 12-bit raw frame: shot noise, full well, read noise, gain, black level, rounding.
 
 The defaults are those of an IMX255-like pixel (Sony's second-generation 3.45 um): a signal-to-noise maximum of 40.3 dB
 and a dynamic range of 71.3 dB give about 10,700 e- full well and 2.4 e- read noise by the formulas of EMVA 1288.
@@ -35,18 +35,18 @@ class SensorModel:
         return self.full_well_e * scene_light / 1000
 
 
-def mosaic(light: Irradiance) -> Irradiance:
+def mosaic(irradiance: Irradiance) -> Irradiance:
     """The channel that each pixel of an RGGB sensor sees: float32 (H, W) of linear RGB (H, W, 3)."""
-    if light.ndim != 3 or light.shape[2] != 3:
-        raise ValueError(f"expected linear light (H, W, 3), got {light.shape}")
-    seen = light[..., 1].copy()
-    seen[::2, ::2] = light[::2, ::2, 0]
-    seen[1::2, 1::2] = light[1::2, 1::2, 2]
+    if irradiance.ndim != 3 or irradiance.shape[2] != 3:
+        raise ValueError(f"expected linear light (H, W, 3), got {irradiance.shape}")
+    seen = irradiance[..., 1].copy()
+    seen[::2, ::2] = irradiance[::2, ::2, 0]
+    seen[1::2, 1::2] = irradiance[1::2, 1::2, 2]
     return seen
 
 
 def expose(
-    light: Irradiance,
+    irradiance: Irradiance,
     electrons_per_us: float,
     setting: Setting,
     transmittance: float,
@@ -55,11 +55,11 @@ def expose(
 ) -> Raw:
     """A raw frame of a scene.
 
-    light: linear light, 1 is white; float32 (H, W, 3) RGB, or (H, W) if it is mosaiced already (RGGB).
+    irradiance: linear light, 1 is white; float32 (H, W, 3) RGB, or (H, W) if it is mosaiced already (RGGB).
     electrons_per_us: what white gives in an unfiltered pixel. transmittance: of the filter in front of the camera.
     Returns uint16 (H, W), 12-bit RGGB.
     """
-    seen = light if light.ndim == 2 else mosaic(light)
+    seen = irradiance if irradiance.ndim == 2 else mosaic(irradiance)
     expected = seen * np.float32(electrons_per_us * setting.exposure_us * transmittance)
     electrons = rng.poisson(np.maximum(expected, 0)).astype(np.float32)
     np.minimum(electrons, np.float32(model.full_well_e), out=electrons)

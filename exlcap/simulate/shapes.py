@@ -62,7 +62,7 @@ class Picture:
     canvas: Canvas
     eye: Eye
     lighting: Lighting
-    light: Irradiance
+    irradiance: Irradiance
     depth: Array
     owner: npt.NDArray[np.uint8]
 
@@ -81,7 +81,7 @@ class Picture:
         row, column = row[nearer], column[nearer]
         colour = self.lighting.shade(material(hits.local[nearer]), hits.normal[nearer])
         depth[row, column] = hits.depth[nearer]
-        self.light[rows, columns][row, column] = colour
+        self.irradiance[rows, columns][row, column] = colour
         self.owner[rows, columns][row, column] = owner
 
 

@@ -89,15 +89,15 @@ def test_a_dot_lies_in_both_views_where_the_truth_says(make_rig, mirror, rotatio
     optics = {"rotation_deg": rotation_deg, "scale": 1.004, "shift_px": [5.37, -3.81], "perspective": [0.004, -0.003]}
     truth = true_alignment(make_rig(mirror=mirror, **optics))
     canvas = canvas_for(truth)
-    light = np.zeros((canvas.height, canvas.width, 3), np.float32)
+    irradiance = np.zeros((canvas.height, canvas.width, 3), np.float32)
     dots = []
     for row in range(70, canvas.height - 70, 37):
         for column in range(70, canvas.width - 70, 41):
-            light[row - 1 : row + 2, column - 1 : column + 2] = 1
+            irradiance[row - 1 : row + 2, column - 1 : column + 2] = 1
             dots.append((canvas.xs[column], canvas.ys[row]))
-    light = focus(light)
-    well = sampler(canvas, np.eye(3), (WIDTH, HEIGHT)).mosaic(light)
-    low = sampler(canvas, truth.low_to_well, (WIDTH, HEIGHT)).mosaic(light)
+    irradiance = focus(irradiance)
+    well = sampler(canvas, np.eye(3), (WIDTH, HEIGHT)).mosaic(irradiance)
+    low = sampler(canvas, truth.low_to_well, (WIDTH, HEIGHT)).mosaic(irradiance)
     in_well = centroids(well, np.array(dots))
     in_low = centroids(low, truth.map_well_to_low(np.array(dots)))
     assert len(dots) > 50

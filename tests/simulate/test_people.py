@@ -156,11 +156,11 @@ def test_front_and_back_differ_in_the_pixels(picture):
     shown = []
     for yaw in (0.0, np.pi):
         view = Picture(picture.canvas, picture.eye, Lighting(np.array([0.0, 0, 1]), 0.5, 0.5),
-                       picture.light.copy(), picture.depth.copy(), picture.owner.copy())  # fmt: skip
+                       picture.irradiance.copy(), picture.depth.copy(), picture.owner.copy())  # fmt: skip
         (person,) = show(view, PlacedPose(Pose(), 0, -3.5, yaw))
         (head, neck) = person.keypoints[[joint_index("head"), joint_index("neck")], :2]
         column, row = np.rint(view.canvas.from_well(((head + neck) / 2)[None])[0]).astype(int)
-        shown.append(view.light[row - 8 : row + 9, column - 5 : column + 6])
+        shown.append(view.irradiance[row - 8 : row + 9, column - 5 : column + 6])
     assert np.abs(shown[0] - shown[1]).mean() > 0.02
 
 
