@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from exlcap.core.rig import LIGHTS, Light, Rig
     from exlcap.train.results.inference import Predictions
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "JOINTS",
