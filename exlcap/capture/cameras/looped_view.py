@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 
-from exlcap.capture.cameras.emulated_view import point, resolved, write_frame
+from exlcap.capture.cameras.take_view import point, resolved, write_frame
 from exlcap.capture.cameras.pylon import PylonCamera
 from exlcap.capture.takes.plan import REFERENCE
 from exlcap.core.rig import LIGHTS, Light

@@ -16,7 +16,7 @@ from typing import Literal
 
 from exlcap import __version__
 from exlcap.capture.cameras.contract import Camera
-from exlcap.capture.cameras.emulated_view import EmulatedView
+from exlcap.capture.cameras.take_view import EmulatedView
 from exlcap.capture.cameras.pylon import PylonCamera, open_pylon_cameras
 from exlcap.capture.cameras.pylon_state import check_pfs, pfs_path
 from exlcap.capture.checking.pulses import check_not_swapped

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from exlcap.capture.cameras import emulated_view as emulator
+from exlcap.capture.cameras import take_view as emulator
 from exlcap.capture.cameras.contract import Grab
 from exlcap.capture.checking.verify import verify_take
 from exlcap.capture.takes import shoot as session
@@ -243,7 +243,7 @@ def test_cameras_in_each_others_roles_are_noticed(changed_lab):
 
 
 def test_photographs_are_looked_for_beside_rig_toml(lab):
-    from exlcap.capture.cameras.emulated_view import resolved
+    from exlcap.capture.cameras.take_view import resolved
 
     emulator = lab.rig.emulator.model_copy(update={"photos": "pictures", "labels": "pictures/coco.json"})
     rig = resolved(lab.rig.model_copy(update={"emulator": emulator}), lab.root)
