@@ -16,7 +16,7 @@ import click
 from exlcap import __version__
 from exlcap.core.console import say
 from exlcap.core.errors import ExlcapError
-from exlcap.init import EMULATED_BASE_GAINS_DB
+from exlcap.init import BASE_GAINS_DB
 
 TRAIN_MINUTES = 1.5
 PAIRS_PER_STEP = 2
@@ -72,7 +72,7 @@ def run_line(lab: Path, photos: Path | None, labels: Path | None) -> dict[str, f
     own = ["--photos", str(photos), "--labels", str(labels)] if photos and labels else []
     stage("init", "--emulated", *own)
     stage("shoot", "--reference")
-    for scene in EMULATED_BASE_GAINS_DB:
+    for scene in BASE_GAINS_DB:
         stage("shoot", "--scene", scene, "--pairs", str(PAIRS_PER_STEP))
     stage("align")
     truth = sorted((lab / "simulated").glob("*/take-*.json"))

@@ -21,6 +21,9 @@ Light = Literal["well", "low"]
 LIGHTS: tuple[Light, Light] = ("well", "low")
 StoredLight = Annotated[Light, Field(validation_alias=AliasChoices("light", "role"), serialization_alias="role")]
 """A field `light` of a record on disk; files have called it "role" since 0.1."""
+Driver = Literal["pylon", "simulated"]
+"""What drives the cameras of a rig; `exlcap.capture.cameras.open` knows what stands behind each name."""
+FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset", "noise"]
 Row3 = tuple[float, float, float]
 Matrix3 = tuple[Row3, Row3, Row3]
 WHITE_DN = 4095
@@ -173,13 +176,15 @@ class AlignmentLimits(Record):
 
 
 class EmulatorScene(Record):
-    """An emulated scene. light: 1 fills the bright sensor's wells at white in 1000 us at 0 dB."""
+    """A drawn scene. light: 1 fills the bright sensor's wells at white in 1000 us at 0 dB."""
 
     light: float = Field(gt=0, le=100)
 
 
 class Emulator(Record):
-    """The scenes in front of an emulated rig's cameras, and the optics between. Angles in degrees, shifts in pixels.
+    """The scenes in front of emulated or simulated cameras, and the optics between. Angles in degrees, shifts in pixels.
+
+    A rig with this table has no light in front of its cameras.
 
     photos, labels: a folder of photographs and their COCO keypoint file, used as scenes instead of drawn people.
     """
@@ -203,11 +208,45 @@ class Emulator(Record):
         return self
 
 
+class SimulatedFault(Record):
+    """What goes wrong with one simulated camera at a pulse (`exlcap.capture.cameras.simulated.Fault`).
+
+    pulse: counted from 0 since the cameras were opened; the pulses of guard frames count.
+    """
+
+    light: Light
+    pulse: int = Field(ge=0)
+    kind: FaultKind
+
+
+class Simulated(Record):
+    """How simulated cameras behave; values for two cameras are for the bright one, then the dark one.
+
+    clock_drift_ppm: how much faster than true time each clock runs. clock_jitter_us: standard deviation of the moment
+    a shutter opens. stale_frames: frames after a change of settings that are still exposed at the former one.
+    """
+
+    clock_drift_ppm: tuple[float, float] = (-12.0, 38.0)
+    clock_jitter_us: float = Field(default=1.0, ge=0, le=10_000)
+    stale_frames: int = Field(default=0, ge=0, le=100)
+    faults: tuple[SimulatedFault, ...] = ()
+
+    @field_validator("faults")
+    @classmethod
+    def _one_each(cls, faults: tuple[SimulatedFault, ...]) -> tuple[SimulatedFault, ...]:
+        places = [(fault.light, fault.pulse) for fault in faults]
+        for light, pulse in places:
+            if places.count((light, pulse)) > 1:
+                raise ValueError(f"two faults of the {light} camera at pulse {pulse}; only one can happen")
+        return faults
+
+
 class Rig(Record):
-    """Everything rig.toml says."""
+    """Everything rig.toml says. driver: rigs of exlcap 0.1 do not name it; theirs is pylon."""
 
     format: Literal[1]
     name: str
+    driver: Driver = "pylon"
     well: WellCamera
     low: LowCamera
     sensor: Sensor
@@ -219,6 +258,7 @@ class Rig(Record):
     reference: Reference
     alignment: AlignmentLimits = AlignmentLimits()
     emulator: Emulator | None = None
+    simulated: Simulated | None = None
 
     @model_validator(mode="after")
     def _two_cameras(self) -> Rig:
@@ -227,6 +267,14 @@ class Rig(Record):
         for name, scene in self.scenes.items():
             if scene.preset is not None and scene.preset not in self.schedule.presets:
                 raise ValueError(f"scene {name!r} asks for the unknown preset {scene.preset!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _driver_with_its_tables(self) -> Rig:
+        if self.driver == "simulated" and self.emulator is None:
+            raise ValueError('driver = "simulated" needs an [emulator] table, which says what the cameras see')
+        if self.driver != "simulated" and self.simulated is not None:
+            raise ValueError(f'the [simulated] table needs driver = "simulated", not {self.driver!r}')
         return self
 
     def serial(self, light: Light) -> str:

@@ -23,6 +23,8 @@ from exlcap.core.records import Record, parse
 from exlcap.core.rig import LIGHTS, WHITE_DN, Light, Rig, Setting, StoredLight
 
 FORMAT = 1
+REFERENCE = "reference"
+"""What stands for the scene in a static reference."""
 RESTORE = "restore the file from a copy, or shoot the take again"
 Raw = npt.NDArray[np.uint16]
 
@@ -331,6 +333,7 @@ def read_raw(path: Path) -> Raw:
 
 __all__ = [
     "LIGHTS",
+    "REFERENCE",
     "CameraInfo",
     "Frame",
     "Orphan",

@@ -1,16 +1,13 @@
-"""What emulated cameras see while the page is open: a few rendered pulses of a scene, over and over."""
+"""What cameras without light see while nothing is recorded: a few rendered pulses of a scene, over and over."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 
-from exlcap.capture.cameras.take_view import point, resolved, write_frame
-from exlcap.capture.cameras.pylon import PylonCamera
-from exlcap.capture.takes.plan import REFERENCE
-from exlcap.core.rig import LIGHTS, Light
-from exlcap.core.take import Step, Take
+from exlcap.capture.cameras.contract import PictureCamera
+from exlcap.capture.cameras.pictures import put_before, take_away, with_absolute_photos
+from exlcap.core.rig import Light
+from exlcap.core.take import REFERENCE, Step, Take
 from exlcap.core.workspace import Workspace
 from exlcap.simulate.rendering import render_step
 
@@ -19,11 +16,11 @@ PULSES = 2
 BEFORE_ALL_TAKES = 0
 
 
-class LoopedScene:
+class LoopedView:
     """Fulfils View. scene: None for the static reference. Leaves no truth: nothing of it is recorded."""
 
-    def __init__(self, workspace: Workspace, cameras: Mapping[Light, PylonCamera], scene: str | None) -> None:
-        self._rig = resolved(workspace.rig, workspace.root)
+    def __init__(self, workspace: Workspace, cameras: Mapping[Light, PictureCamera], scene: str | None) -> None:
+        self._rig = with_absolute_photos(workspace.rig, workspace.root)
         self._cameras = cameras
         self._scene = scene
         self._folder = workspace.simulated / "frames" / "preview"
@@ -37,11 +34,7 @@ class LoopedScene:
         pulses = render_step(
             self._rig, self._scene or REFERENCE, BEFORE_ALL_TAKES, step, 0, PULSES, reference=self._scene is None
         )
-        for pulse in pulses:
-            for light, raw in zip(LIGHTS, (pulse.well, pulse.low), strict=True):
-                write_frame(self._folder / light / f"{pulse.index:06d}.png", raw)
-        for light in LIGHTS:
-            point(self._cameras[light].device, self._folder / light)
+        put_before(self._cameras, self._folder, pulses)
         self._shown = step
 
     def clear(self) -> None:
@@ -52,7 +45,5 @@ class LoopedScene:
 
     def remove(self) -> None:
         """Delete the pictures."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # another run may have its pictures there
-            self._folder.parent.rmdir()
+        take_away(self._folder)
         self._shown = None

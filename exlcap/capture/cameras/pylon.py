@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from exlcap.capture.cameras.contract import CameraLimits, CameraLost, Grab, check_read_back
+from exlcap.capture.cameras.contract import BUFFERS, CameraLimits, CameraLost, Grab, Link, check_read_back
 from exlcap.capture.cameras.pylon_events import TRIGGER_MISSED, EventCount
 from exlcap.capture.cameras.pylon_nodes import Nodes
+from exlcap.capture.cameras.pylon_probe import FRAME_RATES, probe_features
 from exlcap.capture.cameras.pylon_settings import configure, load_defaults
 from exlcap.capture.cameras.pylon_state import load_pfs, pfs_path, save_pfs
 from exlcap.core.errors import ExlcapError
@@ -28,8 +29,6 @@ from exlcap.core.rig import Light, Rig, Setting
 from exlcap.core.take import CameraInfo
 
 EMULATED_DEVICES = "2"
-BUFFERS = 16
-FRAME_RATES = ("BslResultingAcquisitionFrameRate", "ResultingFrameRate", "ResultingFrameRateAbs")
 
 
 def load_pylon(emulated: bool) -> Any:
@@ -52,9 +51,9 @@ def load_pylon(emulated: bool) -> Any:
 
 
 def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Light, PylonCamera]:
-    """Open and configure both cameras of a rig. pfs: saved states to load before (NAME of NAME.well.pfs).
+    """Open and configure both cameras of a rig. pfs: saved states to load first (NAME of NAME.well.pfs).
 
-    Raises ExlcapError naming the serials that are there when one is missing; no camera stays open then.
+    Raises ExlcapError when one is missing, naming the serials that are connected; no camera stays open then.
     """
     pylon = load_pylon(rig.emulator is not None)
     cameras: dict[Light, PylonCamera] = {}
@@ -69,14 +68,14 @@ def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Light, PylonCa
 
 
 def _device_info(pylon: Any, serial: str, light: Light) -> Any:
-    found = {info.GetSerialNumber(): info for info in pylon.TlFactory.GetInstance().EnumerateDevices()}
-    if serial not in found:
-        there = ", ".join(sorted(found)) or "none"
+    connected = {info.GetSerialNumber(): info for info in pylon.TlFactory.GetInstance().EnumerateDevices()}
+    if serial not in connected:
+        there = ", ".join(sorted(connected)) or "none"
         raise ExlcapError(
             f"the {light} camera, serial {serial}, is not connected; serials found: {there}",
             f"plug it in, or put its serial into {light}.serial of rig.toml; close other programs that use it",
         )
-    return found[serial]
+    return connected[serial]
 
 
 class PylonCamera:
@@ -146,17 +145,17 @@ class PylonCamera:
 
     @property
     def device(self) -> Any:
-        """The pylon.InstantCamera, for what only an emulated device can do."""
+        """The pylon.InstantCamera, for tests and benchmarks."""
         return self._device
 
     @property
     def nodes(self) -> Nodes:
-        """Its features, for what only the doctor asks."""
+        """Its features, for tests."""
         return self._nodes
 
     @property
     def info(self) -> CameraInfo:
-        """What the device said of itself."""
+        """What the device reported of itself."""
         version = ".".join(map(str, self._pylon.GetPylonVersion()))
         firmware = self._nodes.get("DeviceFirmwareVersion")
         return CameraInfo(
@@ -177,22 +176,45 @@ class PylonCamera:
         return CameraLimits(exposure[0], exposure[1], gain[1], None if rate is None else float(rate))
 
     @property
+    def link(self) -> Link:
+        """Its USB speed and its share of the bus, as the device reported them when it was opened."""
+        settings = self._nodes.settings
+        limit = None if self._rig.emulator is not None else settings.get("DeviceLinkThroughputLimit")
+        return Link(settings.get("BslUSBSpeedMode"), None if limit is None else float(limit))
+
+    @property
     def has_chunks(self) -> bool:
         """Whether each frame reports its own exposure and gain."""
         return self._abilities.chunks
 
-    def save(self, path: Path) -> None:
-        """Write its state as a .pfs file."""
+    def save_state(self, name: Path) -> Path:
+        """Write its state as a .pfs file: NAME.well.pfs or NAME.low.pfs."""
+        path = pfs_path(name, self._light)
         with self._talking(f"save {path}"):
             save_pfs(self._pylon, self._device, path)
+        return path
+
+    def probe(self) -> dict[str, Any]:
+        """What its features say; a real camera is left in its Default user set."""
+        with self._talking("read its features"):
+            return probe_features(self._nodes, self._abilities.chunks, emulated=self._rig.emulator is not None)
+
+    def show(self, folder: Path) -> None:
+        """Make an emulated device expose the pictures of a folder, from the first one at each start of grabbing."""
+        with self._talking(f"show {folder}"):
+            self._device.TestImageSelector.Value = "Off"
+            self._device.ImageFilename.Value = str(folder)
+            self._device.ImageFileMode.Value = "On"
 
     def set(self, setting: Setting) -> Setting:
         """Write exposure time and gain; return them as read back."""
         with self._talking(f"set it to {setting.exposure_us} us, {setting.gain_db} dB"):
             self._device.ExposureTime.Value = setting.exposure_us
             self._device.Gain.Value = setting.gain_db
-            found = Setting(exposure_us=float(self._device.ExposureTime.Value), gain_db=float(self._device.Gain.Value))
-        return check_read_back(self._who, setting, found)
+            read_back = Setting(
+                exposure_us=float(self._device.ExposureTime.Value), gain_db=float(self._device.Gain.Value)
+            )
+        return check_read_back(self._who, setting, read_back)
 
     def start(self) -> None:
         """Begin grabbing, every frame in order: no strategy that drops frames silently."""
@@ -207,7 +229,7 @@ class PylonCamera:
                 self._device.StopGrabbing()
 
     def wait_ready(self, timeout_ms: int) -> bool:
-        """Wait until a pulse would open the shutter: one that comes too soon is ignored without a word."""
+        """Wait until a pulse would open the shutter: one that comes too soon is silently ignored."""
         with self._talking("wait for its trigger"):
             if not self._can_wait:
                 return True
@@ -236,7 +258,7 @@ class PylonCamera:
 
     @property
     def missed_triggers(self) -> int | None:
-        """Pulses it told to have ignored since it was opened; None where it has no such event."""
+        """Pulses that it reported as ignored since it was opened; None where it has no such event."""
         return self._missed.value
 
     def grab(self, timeout_ms: int) -> Grab | None:

@@ -1,4 +1,4 @@
-"""Settings of a pylon device: each is looked for, set, read back and compared; what a device lacks is noted."""
+"""Settings of a pylon device: each is looked up, set, read back and compared; what a device lacks is noted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Nodes:
         """Set a feature, read it back and compare. False when the device lacks it, which is noted.
 
         under: the selector value it belongs to, for the record ("Line1"). Raises ExlcapError with both values when the
-        device says something else.
+        device reports another value.
         """
         label = f"{name}[{under}]" if under else name
         node = getattr(self._device, name)
@@ -63,13 +63,13 @@ class Nodes:
             return False
         if node.IsWritable():
             node.Value = value
-        found = node.Value
-        if not _same(value, found):
+        read_back = node.Value
+        if not _same(value, read_back):
             raise ExlcapError(
-                f"{self._who}: {label} was set to {value} but reads {found}",
-                "check that no other program uses the camera, and that its firmware is that of the other one",
+                f"{self._who}: {label} was set to {value} but reads {read_back}",
+                "check that no other program uses the camera, and that both cameras have the same firmware",
             )
-        self.settings[label] = str(found)
+        self.settings[label] = str(read_back)
         return True
 
     def put_up_to(self, name: str, value: int) -> bool:
@@ -91,12 +91,12 @@ class Nodes:
             )
 
     def note(self, name: str) -> None:
-        """Record what a feature says without setting it; one that the device lacks is noted as absent."""
-        found = self.get(name)
-        if found is None:
+        """Record the value of a feature without setting it; one that the device lacks is noted as absent."""
+        value = self.get(name)
+        if value is None:
             self._lack(name)
         else:
-            self.settings[name] = str(found)
+            self.settings[name] = str(value)
 
     def lowest(self, name: str) -> None:
         """Set a number to the least the device takes: for stages that enhance the picture."""
@@ -122,8 +122,8 @@ class Nodes:
             self.absent.append(label)
 
 
-def _same(asked: Value, found: Any) -> bool:
+def _same(asked: Value, read_back: Any) -> bool:
     """Whether a feature took a value; registers round numbers."""
     if isinstance(asked, float):
-        return math.isclose(asked, float(found), rel_tol=1e-3, abs_tol=ROUNDING)
-    return bool(asked == found)
+        return math.isclose(asked, float(read_back), rel_tol=1e-3, abs_tol=ROUNDING)
+    return bool(asked == read_back)

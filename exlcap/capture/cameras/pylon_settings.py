@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exlcap.capture.cameras.contract import USB_BYTES_PER_S
 from exlcap.capture.cameras.pylon_nodes import Nodes
 from exlcap.core.rig import LIGHTS, Light, Rig, Sync
 
@@ -28,10 +29,8 @@ LINEAR: tuple[tuple[str, str | float], ...] = (
 CHUNKS = ("ExposureTime", "Gain", "Timestamp", "FrameID", "CounterValue", "LineStatusAll")
 PULSE_US = 500.0
 """Length of a pulse that the timer makes."""
-USB_BYTES_PER_S = 378_000_000
-"""What one camera alone can move over a USB 3 controller: 164 frames/s of 2.3 MB. Each may use its share of it."""
 NOTED = ("BslUSBSpeedMode", "BslExposureStartDelay", "SensorReadoutTime")
-"""What a camera says of itself that explains a take later."""
+"""What a camera reports of itself that explains a take later."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def configure(nodes: Nodes, rig: Rig, light: Light) -> Abilities:
     _switch_off_colour(nodes)
     _set_readout(nodes, rig)
     nodes.put("DeviceLinkThroughputLimitMode", "On")
-    nodes.put_up_to("DeviceLinkThroughputLimit", USB_BYTES_PER_S // len(LIGHTS))
+    nodes.put_up_to("DeviceLinkThroughputLimit", USB_BYTES_PER_S // len(LIGHTS))  # each may use its share of it
     _set_lines(nodes, rig.sync, light)
     _set_trigger(nodes, rig.sync, light)
     nodes.need("AcquisitionMode", "Continuous")

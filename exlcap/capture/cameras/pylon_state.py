@@ -1,4 +1,4 @@
-"""State of a camera as a .pfs file, the form of Basler's own tools: one file per camera, NAME.well.pfs, NAME.low.pfs.
+"""The state of a camera as a .pfs file, the format of Basler's own tools: NAME.well.pfs and NAME.low.pfs.
 
 A .pfs belongs to a model and firmware: another one lacks features or gives them other limits.
 """

@@ -1,40 +1,40 @@
 """A camera without hardware that has what pylon's emulator lacks: chunks, counters, drifting clocks, faults on demand.
 
-Its frames tell the truth about themselves: the first two pixels hold the number of the pulse that made them, so a test
-can see whether two frames really belong together (`true_pulse`).
+Its frames bear their origin: the first two pixels hold the number of the pulse that made them, so a test can see
+whether two frames really belong together (`true_pulse`). Cameras that see scenes are in `simulated_rig`.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from exlcap.capture.cameras.contract import CameraLimits, CameraLost, Grab, check_read_back
+from exlcap.capture.cameras.contract import BUFFERS, CameraLimits, CameraLost, Grab, Link, check_read_back
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import Setting
+from exlcap.core.rig import FaultKind, Setting
 from exlcap.core.take import CameraInfo, Raw
 
-FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset", "noise"]
-BUFFERS = 16
-"""Frames that wait to be fetched; more are lost."""
 NOISE = 1 << 23
-"""Frames that noise made say that they are of a pulse with a number above this."""
+"""Frames that noise made bear the number of a pulse above this."""
 EPOCH_NS = 1_700_000_000_000_000_000
+"""When all simulated clocks stood at their origins."""
 
 
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong at a pulse, counted from 0 since the camera was opened.
 
-    miss: the trigger is ignored, which the camera tells. drop: exposed, but lost on the way. double: delivered twice.
-    failed: an incomplete buffer. late: delivered after the frame of the next pulse. stall: nothing more until grabbing
-    starts anew. counter reset: the pulse counter starts again from 0 just before this pulse. noise: just before this
-    pulse, an edge on this camera's line alone, which it takes for a pulse.
+    miss: the trigger is ignored, which the camera reports. drop: exposed, but lost on the way. double: delivered twice.
+    failed: an incomplete buffer. late: delivered after the frame of the next pulse. stall: no more frames until
+    grabbing starts anew. unplug: the camera is gone. counter reset: the pulse counter starts again from 0 just before
+    this pulse. noise: just before this pulse, an edge on this camera's line alone, which it takes for a pulse.
     """
 
     pulse: int
@@ -51,14 +51,27 @@ class Clock:
 
 
 class Line:
-    """The trigger line that simulated cameras hang on; a pulse reaches all of them."""
+    """The trigger line that simulated cameras are wired to; a pulse reaches all of them.
 
-    def __init__(self) -> None:
+    pulse_hz: how fast pulses from outside come; None for as fast as they are waited for.
+    """
+
+    def __init__(self, pulse_hz: float | None = None) -> None:
         self._cameras: list[SimulatedCamera] = []
+        self._period_s = 0.0 if pulse_hz is None else 1 / pulse_hz
+        self._due = 0.0
 
     def connect(self, camera: SimulatedCamera) -> None:
-        """Hang a camera on the line."""
+        """Wire a camera to the line."""
         self._cameras.append(camera)
+
+    def fire_from_outside(self) -> None:
+        """The next pulse of a pulse generator, when it is due."""
+        now = time.monotonic()
+        if now < self._due:
+            time.sleep(self._due - now)
+        self._due = max(self._due, now) + self._period_s
+        self.fire()
 
     def fire(self) -> None:
         """One pulse."""
@@ -67,12 +80,13 @@ class Line:
 
 
 class SimulatedCamera:
-    """Fulfils the Camera contract, without ever sleeping: a frame that has not come will not come.
+    """Fulfils the Camera contract, and never waits for a frame: one that has not come will not come.
 
     size: (width, height). line: None for software triggers of its own; else its `pulse` fires the line. outside: pulses
-    come on the line by themselves, one each `period_us`, while a frame is waited for. chunks, counts: whether it has
-    chunk data and a counter. first_count: what the counter shows in the frame of the first pulse. stale_frames: this
-    many frames after a change are still exposed at the former setting.
+    come on the line by themselves while a frame is waited for. chunks, counts: whether it has chunk data and a counter.
+    first_count: what the counter shows in the frame of the first pulse. stale_frames: this many frames after a change
+    are still exposed at the former setting. period_us: between two pulses, by its clock. opened_ns: when it was opened,
+    in nanoseconds since `EPOCH_NS`; its clock has run since then.
     """
 
     def __init__(
@@ -89,6 +103,7 @@ class SimulatedCamera:
         faults: Sequence[Fault] = (),
         stale_frames: int = 0,
         period_us: float = 50_000.0,
+        opened_ns: int = 0,
     ) -> None:
         self._serial = serial
         self._size = size
@@ -101,6 +116,7 @@ class SimulatedCamera:
         self._faults = {fault.pulse: fault.kind for fault in faults}
         self._stale_frames = stale_frames
         self._period_ns = round(1000 * period_us)
+        self._opened_ns = opened_ns
         self._rng = np.random.default_rng([len(serial), *serial.encode()])
         self._setting = Setting(exposure_us=1000.0, gain_db=0.0)
         self._exposes = [self._setting] * stale_frames
@@ -125,6 +141,11 @@ class SimulatedCamera:
         return CameraLimits(1.0, 1e7, 48.0, 164.0)
 
     @property
+    def link(self) -> Link:
+        """Nothing: it is not connected to anything."""
+        return Link()
+
+    @property
     def has_chunks(self) -> bool:
         """Whether each frame reports its own exposure and gain."""
         return self._chunks
@@ -132,15 +153,19 @@ class SimulatedCamera:
     def set(self, setting: Setting) -> Setting:
         """Write exposure time, rounded to whole microseconds as a sensor's clock does, and gain."""
         self._check()
-        limits = self.limits
-        if not limits.exposure_us_min <= setting.exposure_us <= limits.exposure_us_max:
-            raise ExlcapError(f"camera {self._serial}: exposure {setting.exposure_us} us is out of range", "change it")
-        if setting.gain_db > limits.gain_db_max:
-            raise ExlcapError(f"camera {self._serial}: gain {setting.gain_db} dB is out of range", "change it")
-        found = Setting(exposure_us=max(1.0, float(round(setting.exposure_us))), gain_db=setting.gain_db)
+        for name, value, unit, least, most in (
+            ("exposure", setting.exposure_us, "us", self.limits.exposure_us_min, self.limits.exposure_us_max),
+            ("gain", setting.gain_db, "dB", 0.0, self.limits.gain_db_max),
+        ):
+            if not least <= value <= most:
+                raise ExlcapError(
+                    f"camera {self._serial}: {name} {value:g} {unit} is out of range",
+                    f"choose a value from {least:g} to {most:g} {unit}",
+                )
+        read_back = Setting(exposure_us=max(1.0, float(round(setting.exposure_us))), gain_db=setting.gain_db)
         self._exposes = [self._setting] * self._stale_frames
-        self._setting = found
-        return check_read_back(f"camera {self._serial}", setting, found)
+        self._setting = read_back
+        return check_read_back(f"camera {self._serial}", setting, read_back)
 
     def start(self) -> None:
         """Begin grabbing; frame ids start from 0."""
@@ -178,7 +203,7 @@ class SimulatedCamera:
         if fault == "counter reset":
             self._counter = 0
         elif fault == "noise" and self._state == "grabbing":
-            self._queue.append(self._expose(NOISE + number, self._counter, failed=False))
+            self._queue.append(self.expose(NOISE + number, self._counter, failed=False))
             self._counter += 1
         counter, self._counter = self._counter, self._counter + 1
         if fault == "unplug":
@@ -188,7 +213,7 @@ class SimulatedCamera:
         if self._state != "grabbing" or fault == "miss":
             self._missed += fault == "miss"
             return
-        grab = self._expose(number, counter, failed=fault == "failed")
+        grab = self.expose(number, counter, failed=fault == "failed")
         held, self._held = self._held, None
         if fault == "late":
             self._held = grab
@@ -199,10 +224,11 @@ class SimulatedCamera:
         while len(self._queue) > BUFFERS:
             self._queue.pop()
 
-    def _expose(self, number: int, counter: int, failed: bool) -> Grab:
+    def expose(self, number: int, counter: int, failed: bool) -> Grab:
+        """The frame of a pulse. number: of the pulse since it was opened; above `NOISE` for one that noise made."""
         frame_id, self._frame_id = self._frame_id, self._frame_id + 1
         setting = self._exposes.pop(0) if self._exposes else self._setting
-        true_ns = number % NOISE * self._period_ns
+        true_ns = self._opened_ns + number % NOISE * self._period_ns
         return Grab(
             raw=None if failed else _picture(number, self._size),
             frame_id=frame_id,
@@ -241,11 +267,21 @@ class SimulatedCamera:
             for _ in range(max(1, timeout_ms * 1_000_000 // self._period_ns)):
                 if self._queue or self._state != "grabbing":
                     break
-                self._line.fire()
+                self._line.fire_from_outside()
         if not self._queue:
             self._check()
             return None
         return self._queue.popleft()
+
+    def save_state(self, name: Path) -> Path:
+        """Refused: there is no device whose state could be saved."""
+        raise ExlcapError(
+            "simulated cameras have no state to save or load", "leave out --pfs-save and --pfs-load on this rig"
+        )
+
+    def probe(self) -> dict[str, Any]:
+        """Nothing: no document leaves anything open."""
+        return {}
 
     def close(self) -> None:
         """Let go of it."""
@@ -270,7 +306,7 @@ class SimulatedCamera:
 
 
 def _picture(pulse: int, size: tuple[int, int]) -> Raw:
-    """A frame uint16 (H, W) that tells the pulse that made it, in the first two pixels of 12 bits."""
+    """A frame uint16 (H, W) that holds the number of the pulse that made it in its first two pixels of 12 bits."""
     raw = np.full((size[1], size[0]), 64 + pulse % 256, np.uint16)
     raw[0, 0], raw[0, 1] = pulse & 0xFFF, (pulse >> 12) & 0xFFF
     return raw

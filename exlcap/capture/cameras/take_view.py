@@ -1,54 +1,45 @@
-"""What pylon's emulated cameras see: rendered pulses, handed over so that frame n of a grab is bit for bit render n.
-
-The emulator reads a folder of pictures in the order of their names, from the first one at each start of grabbing, and
-takes a 16-bit grey PNG of `raw << 4` as the 12-bit frame `raw`.
-"""
+"""What cameras without light see during a take: the rendered pulses of its scene, and the truth about its people."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from exlcap.capture.takes.plan import REFERENCE
+from exlcap.capture.cameras.contract import PictureCamera
+from exlcap.capture.cameras.pictures import put_before, take_away, with_absolute_photos
 from exlcap.core.alignment import read_alignment, write_alignment
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_json
 from exlcap.core.labels import Person, read_coco
-from exlcap.core.rig import LIGHTS, Light, Rig
-from exlcap.core.take import Raw, Step, Take, pair_id
+from exlcap.core.rig import Light, Rig
+from exlcap.core.take import REFERENCE, Step, Take, pair_id
 from exlcap.core.workspace import Workspace
 from exlcap.simulate.optics import true_alignment
 from exlcap.simulate.photos import choose_photo
 from exlcap.simulate.rendering import render_step, truth_coco
 
-if TYPE_CHECKING:
-    from exlcap.capture.cameras.pylon import PylonCamera
-
-PNG_UNCOMPRESSED = 0
-"""The pictures live for one step: time matters, space does not."""
+Truth = dict[str, tuple[Person, ...]]
+"""Who is truly in a picture, by the id of its pair."""
 
 
-class EmulatedView:
-    """Renders the pulses of a take before two emulated cameras, one stretch of grabbing at a time.
+class TakeView:
+    """Fulfils View: renders the pulses of a take before both cameras, one stretch of grabbing at a time.
 
-    scene: None for a static reference, which holds nobody and leaves no truth about people. lit_as: the scene in whose
-    light the reference is shown. Raises ExlcapError when the emulated optics are no longer those of earlier takes, or
-    there are no photographs to show.
+    scene: None for a static reference, which shows nobody and leaves no truth about people. lit_as: the scene in whose
+    light the reference is shown. Raises ExlcapError when the drawn optics are no longer those of earlier takes, or
+    when there are no photographs to show.
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        cameras: Mapping[Light, PylonCamera],
+        cameras: Mapping[Light, PictureCamera],
         scene: str | None,
         take: int,
         lit_as: str | None = None,
     ) -> None:
         self._cameras = cameras
-        self._rig = _lit_as(resolved(workspace.rig, workspace.root), lit_as)
+        self._rig = _lit_as(with_absolute_photos(workspace.rig, workspace.root), lit_as)
         self._scene = scene or REFERENCE
         self._take = take
         self._reference = scene is None
@@ -57,64 +48,45 @@ class EmulatedView:
         self._shown: list[tuple[int, int, list[tuple[Person, ...]]]] = []
         self._before = _read_truth(self._truth_path)
         if scene is not None and self._rig.emulator is not None and self._rig.emulator.photos is not None:
-            choose_photo(self._rig.emulator, scene)  # what is wrong with photographs is told before a take is begun
+            choose_photo(self._rig.emulator, scene)  # what is wrong with photographs is reported before a take begins
         _write_true_alignment(workspace, self._rig)
 
     def show(self, step: Step, first: int, count: int) -> None:
         """Make the next `count` frames those of pulses `first`, `first` + 1, ... of a step, then from `first` again."""
         self.clear()
-        people: list[tuple[Person, ...]] = []
         pulses = render_step(self._rig, self._scene, self._take, step, first, count, reference=self._reference)
-        for pulse in pulses:
-            for light, raw in zip(LIGHTS, (pulse.well, pulse.low), strict=True):
-                write_frame(self._folder / light / f"{pulse.index:06d}.png", raw)
-            people.append(pulse.people)
+        people = put_before(self._cameras, self._folder, pulses)
         self._shown.append((step.k, first, people))
-        planned = [(step.k, first + number) for number in range(count)]
-        self._write_truth([*self._known(), *planned])
-        for light in LIGHTS:
-            point(self._cameras[light].device, self._folder / light)
+        shown = [(k, first + number) for k, first, people in self._shown for number in range(len(people))]
+        self._write_truth({**self._before, **self._truth(shown)})  # a crash may leave any of them in the take
 
     def clear(self) -> None:
         """Take the pictures away, after grabbing has stopped."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # another run may have its pictures there
-            self._folder.parent.rmdir()
+        take_away(self._folder)
 
     def finish(self, take: Take) -> None:
         """Leave the truth of the take's pairs, and nothing else."""
         self.clear()
-        self._write_truth([(pair.k, pair.index) for pair in take.pairs])
+        self._write_truth(self._truth([(pair.k, pair.index) for pair in take.pairs]))
 
-    def _known(self) -> list[tuple[int, int]]:
-        """Step and index of everything shown so far in earlier stretches."""
-        return [(k, first + number) for k, first, people in self._shown for number in range(len(people))]
+    def _truth(self, pulses: list[tuple[int, int]]) -> Truth:
+        """Who is in the pictures of pulses, each given by its step and index."""
+        return {self._pair_id(k, index): self._people(k, index) for k, index in pulses}
 
     def _people(self, k: int, index: int) -> tuple[Person, ...]:
-        """Who is in the picture of a pulse. After its last picture the emulator starts again from the first."""
+        """Who is in the picture of a pulse. After its last picture a camera starts again from the first."""
         for shown_k, first, people in reversed(self._shown):
             if shown_k == k and first <= index:
                 return people[(index - first) % len(people)]
-        return tuple(self._before.get(f"{self._pair_id(k, index)}.png", ()))
+        return self._before.get(self._pair_id(k, index), ())
 
     def _pair_id(self, k: int, index: int) -> str:
         return pair_id(self._scene, self._take, k, index)
 
-    def _write_truth(self, pulses: list[tuple[int, int]]) -> None:
-        if self._reference:
-            return
-        people = {self._pair_id(k, index): self._people(k, index) for k, index in pulses}
-        size = (self._rig.sensor.width, self._rig.sensor.height)
-        write_json(self._truth_path, truth_coco(people, size))
-
-
-def resolved(rig: Rig, root: Path) -> Rig:
-    """The rig with the paths of its photographs made absolute: in rig.toml they are relative to the workspace."""
-    if rig.emulator is None:
-        raise ExlcapError("rig.toml has no [emulator] table", "make a workspace with `exlcap init --emulated`")
-    paths = {"photos": rig.emulator.photos, "labels": rig.emulator.labels}
-    absolute = {key: str((root / path).resolve()) for key, path in paths.items() if path is not None}
-    return rig.model_copy(update={"emulator": rig.emulator.model_copy(update=absolute)})
+    def _write_truth(self, truth: Truth) -> None:
+        if not self._reference:
+            size = (self._rig.sensor.width, self._rig.sensor.height)
+            write_json(self._truth_path, truth_coco(truth, size))
 
 
 def _lit_as(rig: Rig, scene: str | None) -> Rig:
@@ -125,9 +97,9 @@ def _lit_as(rig: Rig, scene: str | None) -> Rig:
     return rig.model_copy(update={"emulator": rig.emulator.model_copy(update={"scenes": scenes})})
 
 
-def _read_truth(path: Path) -> dict[str, tuple[Person, ...]]:
-    """People by the image's file name; none where the file is not there yet."""
-    return {image.file_name: image.people for image in read_coco(path)} if path.exists() else {}
+def _read_truth(path: Path) -> Truth:
+    """The truth as it was left; nothing where the file is not there yet."""
+    return {Path(image.file_name).stem: image.people for image in read_coco(path)} if path.exists() else {}
 
 
 def _write_true_alignment(workspace: Workspace, rig: Rig) -> None:
@@ -137,22 +109,6 @@ def _write_true_alignment(workspace: Workspace, rig: Rig) -> None:
         write_alignment(path, truth)
     elif read_alignment(path) != truth:
         raise ExlcapError(
-            f"the emulated optics of rig.toml are not those of {path}",
+            f"the optics of [emulator] in rig.toml are not those of {path}",
             "takes of different optics do not mix: restore [emulator] in rig.toml, or start a new workspace",
         )
-
-
-def write_frame(path: Path, raw: Raw) -> None:
-    """Write a raw frame as a picture that an emulated device shows bit for bit."""
-    import cv2
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), raw << 4, [cv2.IMWRITE_PNG_COMPRESSION, PNG_UNCOMPRESSED]):
-        raise OSError(f"could not write {path}")
-
-
-def point(device: Any, folder: Path) -> None:
-    """Make an emulated device show a folder of pictures."""
-    device.TestImageSelector.Value = "Off"
-    device.ImageFilename.Value = str(folder)
-    device.ImageFileMode.Value = "On"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from exlcap.capture.cameras.pylon import BUFFERS, open_pylon_cameras
+from exlcap.capture.cameras.contract import BUFFERS
+from exlcap.capture.cameras.open import check_sync, open_cameras
 from exlcap.capture.checking.host import (
     Row,
     check_controllers,
@@ -18,7 +19,6 @@ from exlcap.capture.checking.host import (
 )
 from exlcap.capture.checking.probe import probe_cameras
 from exlcap.capture.checking.pulses import check_cameras
-from exlcap.capture.takes.shoot import check_sync
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_json
 from exlcap.core.workspace import Workspace
@@ -44,7 +44,7 @@ def _examine_cameras(workspace: Workspace, probe: Path | None) -> Iterator[Row]:
         except ExlcapError as error:
             yield Row("sync mode", "FAIL", error.message, error.hint)
         try:
-            cameras = open_pylon_cameras(rig)
+            cameras = open_cameras(rig)
         except ExlcapError as error:
             yield Row("cameras", "FAIL", error.message, error.hint)
             return

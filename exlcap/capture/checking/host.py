@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from exlcap.capture.cameras.pylon_settings import USB_BYTES_PER_S
+from exlcap.capture.cameras.contract import NOT_HERE, USB_BYTES_PER_S
 from exlcap.capture.takes.schedule import frame_bytes, pairs_bytes
 from exlcap.core.downloads import weights_folder
 from exlcap.core.errors import ExlcapError
@@ -21,7 +21,6 @@ from exlcap.core.files import write_atomic
 from exlcap.core.mongod import find_mongod
 from exlcap.core.rig import LIGHTS, Rig
 
-NOT_HERE = "not available here"
 USBFS_MB = 1000
 DISK_TEST_SECONDS = 2.0
 DISK_TEST_FRAMES = 64
@@ -71,7 +70,7 @@ def check_usbfs(rig: Rig, buffers: int, sysfs: Path = SYSFS) -> Row:
     """Whether Linux lets USB transfers have enough memory. buffers: frames a camera may have in flight."""
     name = "usbfs memory"
     if rig.emulator is not None:
-        return Row(name, "-", f"{NOT_HERE}: emulated cameras use no USB")
+        return Row(name, "-", f"{NOT_HERE}: these cameras use no USB")
     file = sysfs / "module/usbcore/parameters/usbfs_memory_mb"
     if not file.exists():
         return Row(name, "-", f"{NOT_HERE}: a matter of Linux with USB")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from exlcap.capture.cameras.contract import Camera, Grab
-from exlcap.capture.checking.host import NOT_HERE, Row
+from exlcap.capture.cameras.contract import NOT_HERE, Camera, Grab
+from exlcap.capture.checking.host import Row
 from exlcap.capture.takes.schedule import check_limits, frame_bytes, steps_for_scene
 from exlcap.capture.takes.session import pulsing
 from exlcap.core.errors import ExlcapError, Refused
@@ -14,6 +14,13 @@ from exlcap.core.rig import LIGHTS, Light, Rig, Sync
 from exlcap.core.take import Step
 
 TEST_PULSES = 5
+WIRING = {
+    "external": "wire the pulse generator to Line1 of both cameras with one common ground, and let it run",
+    "timer": "wire Line2 of the bright camera to Line1 of both, with one common ground",
+    "exposure-active": "wire Line2 of the bright camera to Line1 of the dark one, with one common ground",
+    "software": "check the USB cables",
+}
+"""What to do when pulses give no frames, by sync mode."""
 SWAPPED_DN = 16.0
 """A dark camera that is brighter than the bright one by more than the dark levels of two sensors may differ."""
 PAYLOAD_SHARE = 0.95
@@ -40,7 +47,7 @@ def _check_who(cameras: Mapping[Light, Camera]) -> Row:
 
 
 def _check_usb_speed(cameras: Mapping[Light, Camera]) -> Row:
-    speeds = {light: cameras[light].info.settings.get("BslUSBSpeedMode") for light in LIGHTS}
+    speeds = {light: cameras[light].link.usb_speed for light in LIGHTS}
     if None in speeds.values():
         return Row("USB speed", "-", NOT_HERE)
     found = ", ".join(f"{light} {speed}" for light, speed in speeds.items())
@@ -51,15 +58,13 @@ def _check_usb_speed(cameras: Mapping[Light, Camera]) -> Row:
 
 def _check_link(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
     """The rig's data rate against the share of the bus that each camera keeps to."""
-    limits = {light: cameras[light].info.settings.get("DeviceLinkThroughputLimit") for light in LIGHTS}
+    limits = {light: limit for light in LIGHTS if (limit := cameras[light].link.bytes_per_s) is not None}
     need = frame_bytes(rig) * rig.sync.pulse_hz / PAYLOAD_SHARE
     asked = f"{rig.sync.pulse_hz:g} frames/s need {need / 1e6:.0f} MB/s"
-    if rig.emulator is not None or None in limits.values():
+    if len(limits) < len(LIGHTS):
         return Row("link throughput", "-", f"{NOT_HERE}; {asked} of each camera")
-    found = ", ".join(
-        f"{light} is limited to {int(float(limit or 0)) / 1e6:.0f} MB/s" for light, limit in limits.items()
-    )
-    if any(float(limit or 0) < need for limit in limits.values()):
+    found = ", ".join(f"{light} is limited to {limit / 1e6:.0f} MB/s" for light, limit in limits.items())
+    if min(limits.values()) < need:
         return Row("link throughput", "FAIL", f"{found}; {asked}", "lower sync.pulse_hz in rig.toml")
     return Row("link throughput", "OK", f"{found}; {asked}")
 
@@ -121,7 +126,7 @@ def check_pulses(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
     found = ", ".join(f"{light} gave {good[light]} frames" for light in LIGHTS) + f" for {TEST_PULSES} pulses"
     if min(good.values()) < TEST_PULSES:
         silent = [light for light in LIGHTS if not good[light]]
-        todo = "check the wiring of Line1, the common ground and the sync mode in rig.toml (docs/hardware.md)"
+        todo = f"{WIRING[rig.sync.mode]} (sync.mode of rig.toml is {rig.sync.mode!r})"
         return Row(name, "FAIL", found, f"{' and '.join(silent)}: {todo}" if silent else todo)
     counted = {light: [grab.counter for grab in frames[light]] for light in LIGHTS}
     if any(counter is None for counters in counted.values() for counter in counters):

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from exlcap.capture.cameras.contract import CameraLimits
-from exlcap.capture.cameras.looped_view import LoopedScene
-from exlcap.capture.cameras.pylon import open_pylon_cameras
+from exlcap.capture.cameras.open import check_sync, looped_view_of, open_cameras
 from exlcap.capture.metering.base_setting import Bounds, Metered, Seen, bounds_of, bounds_of_reference, find_base, look
 from exlcap.capture.metering.outlook import Outlook, outlook_of_frame
 from exlcap.capture.takes.recorder import Shot
 from exlcap.capture.takes.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.takes.session import Session, StepWork, shoot_step
-from exlcap.capture.takes.shoot import check_sync
 from exlcap.core.console import say
 from exlcap.core.errors import Refused
 from exlcap.core.rig import LIGHTS, Light, Setting
@@ -123,12 +121,10 @@ def _cameras(workspace: Workspace, scene: str | None) -> Iterator[tuple[Shoot, d
     rig = workspace.rig
     check_sync(rig, allow_software=True)  # shutters that open a millisecond apart see the same light
     with ExitStack() as stack:
-        cameras = open_pylon_cameras(rig)
+        cameras = open_cameras(rig)
         for camera in cameras.values():
             stack.enter_context(camera)
-        view = None if rig.emulator is None else LoopedScene(workspace, cameras, scene)
-        if view is not None:
-            stack.callback(view.remove)
+        view = stack.enter_context(looped_view_of(workspace, cameras, scene))
 
         def shoot(step: Step, light: Light) -> list[Raw]:
             kept = _Frames(light)

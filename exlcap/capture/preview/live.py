@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from exlcap.capture.cameras.contract import Camera, CameraLimits
-from exlcap.capture.cameras.looped_view import LoopedScene
-from exlcap.capture.cameras.pylon import PylonCamera, open_pylon_cameras
+from exlcap.capture.cameras.open import check_sync, looped_view_of, open_cameras
 from exlcap.capture.preview.rhythm import Rhythm
 from exlcap.capture.takes.plan import Request, plan_take, unfinished_take
 from exlcap.capture.takes.recorder import Shot, Tally
 from exlcap.capture.takes.schedule import check_limits, steps_for_reference, steps_for_scene
 from exlcap.capture.takes.session import Session, StepWork, shoot_step
-from exlcap.capture.takes.shoot import Operator, check_sync, run_take
+from exlcap.capture.takes.shoot import Operator, run_take
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.rig import LIGHTS, Light, Rig, Setting
 from exlcap.core.take import Step
@@ -105,9 +104,7 @@ class LiveRig:
     soon as it is back. Raises ExlcapError when the rig cannot be used at all.
     """
 
-    def __init__(
-        self, root: Path, open_cameras: OpenCameras = open_pylon_cameras, allow_software_sync: bool = False
-    ) -> None:
+    def __init__(self, root: Path, open_cameras: OpenCameras = open_cameras, allow_software_sync: bool = False) -> None:
         self.workspace = Workspace(root)
         check_sync(self.workspace.rig, allow_software_sync)
         base = self.workspace.rig.base
@@ -212,23 +209,16 @@ class LiveRig:
     def _show_wanted(self, workspace: Workspace, cameras: Mapping[Light, Camera], wanted: Wanted) -> None:
         """Show one setting until the operator wants another."""
         self.rhythm = Rhythm()  # with pulses from outside, each change leaves one frame alone
-        emulated = {light: camera for light, camera in cameras.items() if isinstance(camera, PylonCamera)}
-        view = None
-        if workspace.rig.emulator is not None and len(emulated) == len(LIGHTS):
-            view = LoopedScene(workspace, emulated, None if wanted.k is None else wanted.scene)
-        session = Session(
-            cameras,
-            workspace.rig.sync,
-            self.rhythm,
-            view,
-            stopping=lambda: self._leaving() or self.wanted != wanted,
-            recorded=self._seen,
-        )
-        try:
+        with looped_view_of(workspace, cameras, None if wanted.k is None else wanted.scene) as view:
+            session = Session(
+                cameras,
+                workspace.rig.sync,
+                self.rhythm,
+                view,
+                stopping=lambda: self._leaving() or self.wanted != wanted,
+                recorded=self._seen,
+            )
             shoot_step(session, StepWork(wanted.step(workspace.rig), WITHOUT_END))
-        finally:
-            if view is not None:
-                view.remove()
 
     def _seen(self, shot: Shot) -> None:
         """Take note of a pair; this is inside the loop that grabs."""

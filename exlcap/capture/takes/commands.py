@@ -35,8 +35,8 @@ PFS_SAVE = "Save the state of both cameras, rig.toml applied, as NAME.well.pfs a
     is_flag=True,
     help="Fire real cameras by software; their shutters open 0.5 to 1 ms apart or more.",
 )
-@click.option("--pfs-load", type=click.Path(path_type=Path), metavar="NAME", help=PFS_LOAD)
-@click.option("--pfs-save", type=click.Path(path_type=Path), metavar="NAME", help=PFS_SAVE)
+@click.option("--pfs-load", "load_state", type=click.Path(path_type=Path), metavar="NAME", help=PFS_LOAD)
+@click.option("--pfs-save", "save_state", type=click.Path(path_type=Path), metavar="NAME", help=PFS_SAVE)
 @json_option
 @click.pass_context
 def shoot_command(
@@ -50,8 +50,8 @@ def shoot_command(
     pairs: int | None,
     resume: bool,
     allow_software_sync: bool,
-    pfs_load: Path | None,
-    pfs_save: Path | None,
+    load_state: Path | None,
+    save_state: Path | None,
     as_json: bool,
 ) -> None:
     """Shoot a take of a scene, or a static reference.
@@ -79,7 +79,7 @@ def shoot_command(
 
     workspace = workspace_of(ctx)
     request = Request(
-        scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync, pfs_load, pfs_save, at_scene
+        scene, exposure_us, gain_db, schedule, pairs, resume, allow_software_sync, load_state, save_state, at_scene
     )
     report = run_take(workspace, request)
     result(report.text(), report.data(), as_json)

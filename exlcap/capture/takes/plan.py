@@ -14,8 +14,6 @@ from exlcap.core.rig import Rig, Setting
 from exlcap.core.take import Step, Take, read_take
 from exlcap.core.workspace import Workspace, check_name, numbered
 
-REFERENCE = "reference"
-"""What stands for the scene in a static reference."""
 DARK_REFERENCE_FRAMES = 64
 """A reference at a scene's settings is dark in one camera: averaging so many frames leaves an eighth of the noise."""
 
@@ -24,7 +22,8 @@ DARK_REFERENCE_FRAMES = 64
 class Request:
     """`exlcap shoot` as asked. scene: None for a reference. None elsewhere: as rig.toml says.
 
-    at_scene: the scene whose base a reference is shot at, instead of settings of its own.
+    load_state, save_state: NAME of files with the state of both cameras. at_scene: the scene whose base a reference is
+    shot at, instead of settings of its own.
     """
 
     scene: str | None
@@ -34,8 +33,8 @@ class Request:
     pairs: int | None = None
     resume: bool = False
     allow_software_sync: bool = False
-    pfs_load: Path | None = None
-    pfs_save: Path | None = None
+    load_state: Path | None = None
+    save_state: Path | None = None
     at_scene: str | None = None
 
     @property
@@ -172,12 +171,15 @@ def _plan_resume(workspace: Workspace, request: Request, takes: list[tuple[int, 
 
 
 def _rig_differences(then: Rig, now: Rig, scene: str) -> list[str]:
-    """Where two rigs differ for a scene, as ``low.gain_db was 3.4, is 6.0``. Other scenes do not matter."""
+    """Where two rigs differ for a scene, as ``low.gain_db was 3.4, is 6.0``.
+
+    Other scenes do not matter, nor do faults: an operator in training mends them before the take goes on.
+    """
     flat_then, flat_now = _flat(then.model_dump(mode="json")), _flat(now.model_dump(mode="json"))
     return [
         f"{key} was {flat_then.get(key)}, is {flat_now.get(key)}"
         for key in sorted(flat_then.keys() | flat_now.keys())
-        if flat_then.get(key) != flat_now.get(key) and not _of_another_scene(key, scene)
+        if flat_then.get(key) != flat_now.get(key) and key != "simulated.faults" and not _of_another_scene(key, scene)
     ]
 
 

@@ -11,32 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from exlcap.capture.cameras.contract import Camera, describe, same_setting
+from exlcap.capture.cameras.contract import Camera, View, describe, same_setting
 from exlcap.capture.takes.pairing import ALONE, Key, Match, Outcome, Pairer, Unpaired
 from exlcap.capture.takes.recorder import Shot
 from exlcap.core.errors import ExlcapError
 from exlcap.core.rig import LIGHTS, Light, Setting, Sync
-from exlcap.core.take import Orphan, Step, Take
+from exlcap.core.take import Orphan, Step
 
 FAILURES_IN_A_ROW = 10
 """A step is given up after this many pulses in a row without a pair."""
 ATTEMPTS = 20
-
-
-class View(Protocol):
-    """What is put before emulated cameras for a stretch of grabbing; real cameras need none."""
-
-    def show(self, step: Step, first: int, count: int) -> None:
-        """Make the next `count` frames those of pulses `first`, `first` + 1, ... of a step, then from `first` again."""
-        ...
-
-    def clear(self) -> None:
-        """Take it away, after grabbing has stopped."""
-        ...
-
-    def finish(self, take: Take) -> None:
-        """Leave what is worth keeping about a take that has ended."""
-        ...
 
 
 class Sink(Protocol):

@@ -11,25 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import Literal
 
 from exlcap import __version__
-from exlcap.capture.cameras.contract import Camera
-from exlcap.capture.cameras.take_view import EmulatedView
-from exlcap.capture.cameras.pylon import PylonCamera, open_pylon_cameras
-from exlcap.capture.cameras.pylon_state import check_pfs, pfs_path
+from exlcap.capture.cameras.contract import Camera, View
+from exlcap.capture.cameras.open import check_state_files, check_sync, driver_versions, open_cameras, view_of_take
 from exlcap.capture.checking.pulses import check_not_swapped
 from exlcap.capture.takes.motion import mark_motion
-from exlcap.capture.takes.plan import REFERENCE, Plan, Request, plan_take, unfinished_take
+from exlcap.capture.takes.plan import Plan, Request, plan_take, unfinished_take
 from exlcap.capture.takes.recorder import Recorder, Shot, Tally
 from exlcap.capture.takes.schedule import check_limits, pairs_bytes
-from exlcap.capture.takes.session import Session, View, pairing_key, shoot_step
+from exlcap.capture.takes.session import Session, pairing_key, shoot_step
 from exlcap.capture.takes.summary import Report
 from exlcap.core.console import progress, say
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.rig import LIGHTS, Light, Rig
-from exlcap.core.take import TakeHeader, TakeWriter, read_take
+from exlcap.core.take import REFERENCE, TakeHeader, TakeWriter, read_take
 from exlcap.core.workspace import Workspace
 
 STOPPED = "stopped by the operator"
@@ -60,7 +57,7 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
     """
     rig = workspace.rig
     check_sync(rig, request.allow_software_sync)
-    check_pfs(request.pfs_load, request.pfs_save)
+    check_state_files(rig, request.load_state, request.save_state)
     left_over = unfinished_take(workspace, request)
     plan = plan_take(workspace, request)
     if left_over is not None and plan.unfinished is None:
@@ -68,16 +65,16 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
             f"{left_over.name} was left unfinished ({_lacking(left_over.missing())}); finish it with: {request.command}"
         )
     with ExitStack() as stack:
-        cameras = open_pylon_cameras(rig, request.pfs_load)
+        cameras = open_cameras(rig, request.load_state)
         for camera in cameras.values():
             stack.enter_context(camera)
         limits = {light: cameras[light].limits for light in LIGHTS}
         check_limits(plan.steps, rig, limits, fixed_rate=request.scene is not None or rig.sync.mode == "external")
         pairing_key(rig.sync, cameras)
         _check_space(workspace, plan)
-        if rig.emulator is None and request.scene is not None:  # emulated cameras show what their light should see
+        if rig.emulator is None and request.scene is not None:  # pictures always come before the right camera
             check_not_swapped(rig, cameras, plan.steps[0])
-        view = _view(workspace, request, plan, cameras)
+        view = view_of_take(workspace, cameras, request.scene, plan.number, request.at_scene)
         writer = open_writer(rig, request, plan, cameras)
         _save_states(cameras, request)
         new_pairs, seconds = shoot_plan(writer, plan, cameras, view, request.command, follow)
@@ -91,28 +88,12 @@ def run_take(workspace: Workspace, request: Request, follow: Follow | None = Non
     )
 
 
-def check_sync(rig: Rig, allow_software: bool) -> None:
-    """Raise ExlcapError when the rig's sync mode does not go with its cameras."""
-    mode = rig.sync.mode
-    if rig.emulator is not None and mode != "software":
-        raise ExlcapError(
-            f"sync mode {mode!r} needs trigger lines, and emulated cameras have none",
-            'set sync.mode = "software" in rig.toml; the other modes are for real cameras',
-        )
-    if rig.emulator is None and mode == "software" and not allow_software:
-        raise ExlcapError(
-            "software triggers open the two shutters 0.5 to 1 ms apart, or more when the computer is busy",
-            "wire a trigger and set sync.mode in rig.toml, or accept it for a bench test with --allow-software-sync",
-        )
-
-
-def _save_states(cameras: Mapping[Light, PylonCamera], request: Request) -> None:
-    if request.pfs_save is None:
+def _save_states(cameras: Mapping[Light, Camera], request: Request) -> None:
+    if request.save_state is None:
         return
-    for light, camera in cameras.items():
-        path = pfs_path(request.pfs_save, light)
-        camera.save(path)
-        say(f"wrote {path}; it belongs to this model and firmware ({camera.info.firmware or 'which it does not tell'})")
+    for camera in cameras.values():
+        path = camera.save_state(request.save_state)
+        say(f"wrote {path}; it belongs to this model and firmware ({camera.info.firmware or 'not reported'})")
 
 
 def _lacking(missing: dict[int, int]) -> str:
@@ -160,15 +141,9 @@ def open_writer(rig: Rig, request: Request, plan: Plan, cameras: Mapping[Light, 
         sync_mode=rig.sync.mode,
         settings_proof=proof,
         cameras={light: cameras[light].info for light in LIGHTS},
-        versions={"exlcap": __version__, "pypylon": version("pypylon")},
+        versions={"exlcap": __version__, **driver_versions(rig)},
     )
     return TakeWriter(plan.folder, header)
-
-
-def _view(workspace: Workspace, request: Request, plan: Plan, cameras: dict[Light, PylonCamera]) -> EmulatedView | None:
-    if workspace.rig.emulator is None:
-        return None
-    return EmulatedView(workspace, cameras, request.scene, plan.number, request.at_scene)
 
 
 def shoot_plan(

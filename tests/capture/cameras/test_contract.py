@@ -1,26 +1,29 @@
 """What every camera must do, held against pylon's emulated devices, the driver on fake darts and simulated cameras."""
 
+import json
 import os
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from exlcap.capture.cameras.contract import CameraLost
+from exlcap.capture.cameras.contract import CameraLost, Link
+from exlcap.capture.cameras.open import open_cameras
 from exlcap.capture.cameras.pylon import PylonCamera, load_pylon, open_pylon_cameras
 from exlcap.capture.cameras.simulated import Fault, SimulatedCamera
 from exlcap.core.errors import ExlcapError
-from exlcap.core.rig import Setting
+from exlcap.core.rig import Setting, Simulated, SimulatedFault
 from tests.capture.cameras.fake_dart import fake_pylon
 
-KINDS = ("emulated", "fake dart", "simulated", "simulated without chunks")
+KINDS = ("emulated", "fake dart", "simulated", "simulated without chunks", "simulated rig")
 
 
 class Bench:
     """A camera, and what makes the next pulse go wrong."""
 
     def __init__(self, kind, lab):
-        self.kind = kind
+        self.kind, self.rig = kind, lab.rig
         if kind == "emulated":
             cameras = open_pylon_cameras(lab.rig)
             cameras["low"].close()
@@ -34,6 +37,11 @@ class Bench:
             self.camera = self.simulated()
 
     def simulated(self, *faults):
+        if self.kind == "simulated rig":
+            table = Simulated(faults=tuple(SimulatedFault(light="well", **asdict(fault)) for fault in faults))
+            sync = self.rig.sync.model_copy(update={"mode": "timer"})
+            changes = {"driver": "simulated", "sync": sync, "simulated": table}
+            return open_cameras(self.rig.model_copy(update=changes))["well"]
         sure = self.kind == "simulated"
         return SimulatedCamera("1", (320, 200), chunks=sure, counts=sure, faults=faults)
 
@@ -129,10 +137,33 @@ def test_what_a_camera_does_not_tell_is_none_and_never_zero(bench):
     bench.camera.set(Setting(exposure_us=500.0, gain_db=6.0))
     bench.camera.start()
     grab = shoot(bench.camera)
-    timed = bench.kind == "fake dart"
+    timed = bench.kind in ("fake dart", "simulated rig")
     assert (grab.device_time_ns is not None) == (grab.device_time_source is not None) == timed
-    assert (grab.chunk is not None) == bench.camera.has_chunks == (bench.kind in ("simulated", "fake dart"))
-    assert (grab.counter is not None) == (bench.camera.pulses_counted() is not None) == (bench.kind == "simulated")
+    assert (grab.chunk is not None) == bench.camera.has_chunks == (timed or bench.kind == "simulated")
+    counts = bench.kind in ("simulated", "simulated rig")
+    assert (grab.counter is not None) == (bench.camera.pulses_counted() is not None) == counts
+
+
+def test_its_connection_is_known_where_it_reports_it(bench):
+    link = bench.camera.link
+    assert link == (Link("SuperSpeed", 189e6) if bench.kind == "fake dart" else Link())
+
+
+def test_its_state_is_saved_where_its_driver_can(bench, tmp_path):
+    if "simulated" in bench.kind:
+        with pytest.raises(ExlcapError, match="no state to save"):
+            bench.camera.save_state(tmp_path / "bench")
+    elif bench.kind == "emulated":
+        assert bench.camera.save_state(tmp_path / "bench") == tmp_path / "bench.well.pfs"
+        assert (tmp_path / "bench.well.pfs").read_text().startswith("#")
+
+
+def test_what_it_says_for_the_probe_is_json(bench):
+    features = json.loads(json.dumps(bench.camera.probe()))
+    if bench.kind == "fake dart":
+        assert features["says"]["BslUSBSpeedMode"] == "SuperSpeed" and "ExposureTime" in features["chunks_enabled"]
+        assert features["ranges"]["DeviceLinkThroughputLimit"]["max"] == 420_000_000
+        assert features["default_user_set"]["ExposureAuto"] != "not available here"
 
 
 def test_pulses_ignored_are_counted_where_the_camera_tells(bench):

@@ -17,7 +17,7 @@ def ask(**options):
 @pytest.fixture
 def saved(lab):
     """NAME of two saved states."""
-    run_take(lab, ask(pfs_save=lab.root / "bench"))
+    run_take(lab, ask(save_state=lab.root / "bench"))
     return lab.root / "bench"
 
 
@@ -48,16 +48,16 @@ def test_the_rig_goes_before_the_file(lab, saved):
     for light in LIGHTS:
         change(saved, light, "PixelFormat\tBayerRG12", "PixelFormat\tMono8")
         change(saved, light, "Width\t320", "Width\t640")
-    take = run_take(lab, ask(pfs_load=saved)).take
+    take = run_take(lab, ask(load_state=saved)).take
     assert take.header.status == "complete" and take.raw(take.pairs[0], "low").shape == (200, 320)
     assert take.header.cameras["low"].settings["PixelFormat"] == "BayerRG12"
 
 
 def test_a_file_of_another_firmware_is_told(lab, saved, capsys):
-    run_take(lab, ask(pfs_load=saved))
+    run_take(lab, ask(load_state=saved))
     assert "belongs to a model and firmware" not in capsys.readouterr().err
     change(saved, "low", "Device version = 1.0.1", "Device version = 2.6.0")
-    run_take(lab, ask(pfs_load=saved))
+    run_take(lab, ask(load_state=saved))
     assert "bench.low.pfs was saved by Basler::BaslerCamEmu" in capsys.readouterr().err
 
 
@@ -68,16 +68,16 @@ def test_a_file_of_another_firmware_is_told(lab, saved, capsys):
 def test_a_file_the_camera_does_not_take_is_refused(lab, saved, old, new, says):
     change(saved, "low", old, new)
     with pytest.raises(ExlcapError, match=says) as error:
-        run_take(lab, ask(pfs_load=saved))
+        run_take(lab, ask(load_state=saved))
     assert "belongs to a model and firmware" in error.value.hint
     assert not (lab.scene("plaza") / "take-002").exists()
 
 
 def test_missing_files_and_files_already_there_are_told_before_anything_is_opened(lab, saved):
     with pytest.raises(ExlcapError, match=r"no file .*other\.well\.pfs"):
-        run_take(lab, ask(pfs_load=lab.root / "other"))
+        run_take(lab, ask(load_state=lab.root / "other"))
     with pytest.raises(ExlcapError, match=r"bench\.well\.pfs exists already"):
-        run_take(lab, ask(pfs_save=saved))
+        run_take(lab, ask(save_state=saved))
 
 
 def test_the_command_saves_and_loads(lab, exlcap):

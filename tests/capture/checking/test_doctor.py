@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from exlcap.capture.cameras.contract import Link
 from exlcap.capture.cameras.simulated import Fault, Line, SimulatedCamera
 from exlcap.capture.checking import host as host_checks
 from exlcap.capture.checking.host import (
@@ -174,26 +175,26 @@ def test_a_schedule_that_the_cameras_cannot_keep_is_named(lab):
 class Told(SimulatedCamera):
     """A camera that says something of its connection."""
 
-    settings: dict[str, str] = {}
+    says = Link()
 
     @property
-    def info(self):
-        return super().info.model_copy(update={"settings": self.settings})
+    def link(self):
+        return self.says
 
 
 @pytest.mark.parametrize(
-    ("settings", "states"),
+    ("link", "states"),
     [
-        ({}, ("-", "-")),
-        ({"BslUSBSpeedMode": "SuperSpeed", "DeviceLinkThroughputLimit": "160000000"}, ("OK", "OK")),
-        ({"BslUSBSpeedMode": "HighSpeed", "DeviceLinkThroughputLimit": "5000000"}, ("FAIL", "FAIL")),
+        (Link(), ("-", "-")),
+        (Link("SuperSpeed", 160e6), ("OK", "OK")),
+        (Link("HighSpeed", 5e6), ("FAIL", "FAIL")),
     ],
 )
-def test_usb_speed_and_link_share_are_as_the_camera_says(lab, settings, states):
+def test_usb_speed_and_link_share_are_as_the_camera_says(lab, link, states):
     line = Line()
     cameras = {light: Told(light, line=line) for light in ("well", "low")}
     for camera in cameras.values():
-        camera.settings = settings
+        camera.says = link
     rows = {row.check: row for row in check_cameras(real(with_sync(lab.rig, "timer")), cameras)}
     assert (rows["USB speed"].state, rows["link throughput"].state) == states
 
@@ -240,4 +241,3 @@ def test_the_probe_reads_what_chunks_and_counters_tell():
         grabs.append(camera.grab(10))
     data = _frames_data(grabs, after)
     assert data["frames_until_setting"] == 1 and data["first_counter"] == 1
-    assert "ExposureTime" in data["chunks_enabled"]

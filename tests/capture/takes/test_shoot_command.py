@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from exlcap.capture.cameras import take_view as emulator
+from exlcap.capture.cameras import take_view
 from exlcap.capture.cameras.contract import Grab
+from exlcap.capture.cameras.open import check_sync
 from exlcap.capture.checking.verify import verify_take
 from exlcap.capture.takes import shoot as session
 from exlcap.capture.takes.plan import Request, plan_take
@@ -162,7 +163,7 @@ def test_a_reference_is_resumed_at_the_settings_it_was_begun_with(lab):
 def test_a_reference_in_which_something_moved_is_kept_and_marked(changed_lab, monkeypatch):
     """Shot of people, as if somebody had walked through the static scene."""
     lab = changed_lab({"[emulator]": "[alignment]\nmoved_share = 0.01\n[emulator]"})
-    monkeypatch.setattr(emulator, "render_step", lambda *a, reference, **kw: rendering.render_step(*a, **kw))
+    monkeypatch.setattr(take_view, "render_step", lambda *a, reference, **kw: rendering.render_step(*a, **kw))
     done = CliRunner().invoke(group, ["-C", str(lab.root), "shoot", "--reference"], obj=lab.root)
     assert done.exit_code == 3, done.output
     assert "not fit for `exlcap align`, but kept: ref-001:" in done.output
@@ -243,10 +244,10 @@ def test_cameras_in_each_others_roles_are_noticed(changed_lab):
 
 
 def test_photographs_are_looked_for_beside_rig_toml(lab):
-    from exlcap.capture.cameras.take_view import resolved
+    from exlcap.capture.cameras.pictures import with_absolute_photos
 
     emulator = lab.rig.emulator.model_copy(update={"photos": "pictures", "labels": "pictures/coco.json"})
-    rig = resolved(lab.rig.model_copy(update={"emulator": emulator}), lab.root)
+    rig = with_absolute_photos(lab.rig.model_copy(update={"emulator": emulator}), lab.root)
     assert rig.emulator.photos == str(lab.root.resolve() / "pictures")
     assert rig.emulator.labels == str(lab.root.resolve() / "pictures" / "coco.json")
 
@@ -262,8 +263,8 @@ def test_photographs_that_are_not_there_are_told_before_a_take_is_begun(lab, exl
 def test_software_triggers_on_real_cameras_must_be_asked_for(lab):
     real = lab.rig.model_copy(update={"emulator": None})
     with pytest.raises(ExlcapError, match=r"0\.5 to 1 ms apart"):
-        session.check_sync(real, allow_software=False)
-    session.check_sync(real, allow_software=True)
+        check_sync(real, allow_software=False)
+    check_sync(real, allow_software=True)
 
 
 def test_a_disk_too_small_is_told_before_the_first_frame(lab, monkeypatch):
