@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 from host import machine, rss_bytes
 
-from exlcap.capture.cameras.pylon import BUFFERS, PylonCamera, load_pylon, open_pylon_cameras
+from exlcap.capture.cameras.contract import BUFFERS
+from exlcap.capture.cameras.pylon import PylonCamera, load_pylon, open_pylon_cameras
 from exlcap.capture.takes.plan import Request, plan_take
 from exlcap.capture.takes.recorder import BUDGET_BYTES, Recorder
 from exlcap.capture.takes.session import Session, shoot_step

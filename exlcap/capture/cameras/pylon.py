@@ -1,4 +1,4 @@
-"""Basler cameras through pypylon, real or emulated. The order of the settings is that of docs/hardware.md.
+"""The driver "pylon": Basler cameras through pypylon, real or emulated. Settings are in the order of docs/hardware.md.
 
 Nothing here trusts a default: pylon's own start-up configuration turns the trigger off at every opening, and the saved
 state of a real unit has automatics and a colour pipeline switched on.
@@ -70,9 +70,9 @@ def open_pylon_cameras(rig: Rig, pfs: Path | None = None) -> dict[Light, PylonCa
 def _device_info(pylon: Any, serial: str, light: Light) -> Any:
     connected = {info.GetSerialNumber(): info for info in pylon.TlFactory.GetInstance().EnumerateDevices()}
     if serial not in connected:
-        there = ", ".join(sorted(connected)) or "none"
+        serials = ", ".join(sorted(connected)) or "none"
         raise ExlcapError(
-            f"the {light} camera, serial {serial}, is not connected; serials found: {there}",
+            f"the {light} camera, serial {serial}, is not connected; serials found: {serials}",
             f"plug it in, or put its serial into {light}.serial of rig.toml; close other programs that use it",
         )
     return connected[serial]

@@ -11,14 +11,14 @@ TRIGGER_MISSED = "FrameTriggerMissed"
 
 
 class EventCount:
-    """How often a device told of an event since it was opened; None where it has no such event.
+    """How often a device reported an event since it was opened; None where it has no such event.
 
     device: an open pylon.InstantCamera whose GrabCameraEvents was switched on before it was opened. Events may be lost
     at high rates, so a count is the least that happened.
     """
 
     def __init__(self, pylon: Any, device: Any, nodes: Nodes, event: str) -> None:
-        self._told = 0
+        self._count = 0
         self._has_it = nodes.put("EventSelector", event) and nodes.put("EventNotification", "On", event)
         if not self._has_it:
             return
@@ -35,10 +35,10 @@ class EventCount:
     @property
     def value(self) -> int | None:
         """How often it came."""
-        return self._told if self._has_it else None
+        return self._count if self._has_it else None
 
     def _note(self) -> None:
-        self._told += 1
+        self._count += 1
 
 
 def _handler(pylon: Any, note: Any) -> Any:

@@ -33,7 +33,7 @@ def check_pfs(load: Path | None, save: Path | None) -> None:
 
 
 def load_pfs(pylon: Any, device: Any, path: Path, who: str) -> None:
-    """Bring an open pylon.InstantCamera into a saved state; says so when it was saved by another model or firmware.
+    """Bring an open pylon.InstantCamera into a saved state; warns when another model or firmware saved it.
 
     Raises ExlcapError when the file is no .pfs, or the camera refuses one of its values.
     """

@@ -25,7 +25,7 @@ from exlcap.core.workspace import Workspace
 
 
 def examine(workspace: Workspace, probe: Path | None) -> Iterator[Row]:
-    """Check everything, the cameras first. probe: file for what they say of themselves."""
+    """Check everything, the cameras first. probe: file for what they report of themselves."""
     rig = workspace.rig
     yield from _examine_cameras(workspace, probe)
     yield check_controllers(rig)

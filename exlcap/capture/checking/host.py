@@ -42,7 +42,7 @@ class Row:
 
 
 def check_controllers(rig: Rig, sysfs: Path = SYSFS) -> Row:
-    """Whether both cameras hang on one USB host controller, and whether it can carry them."""
+    """Whether both cameras share one USB host controller, and whether it can carry them."""
     name = "USB host controllers"
     controllers = {light: usb_controller(rig.serial(light), sysfs) for light in LIGHTS}
     if None in controllers.values():
@@ -67,13 +67,13 @@ def usb_controller(serial: str, sysfs: Path = SYSFS) -> str | None:
 
 
 def check_usbfs(rig: Rig, buffers: int, sysfs: Path = SYSFS) -> Row:
-    """Whether Linux lets USB transfers have enough memory. buffers: frames a camera may have in flight."""
+    """Whether Linux gives USB transfers enough memory. buffers: frames a camera may have in flight."""
     name = "usbfs memory"
     if rig.emulator is not None:
         return Row(name, "-", f"{NOT_HERE}: these cameras use no USB")
     file = sysfs / "module/usbcore/parameters/usbfs_memory_mb"
     if not file.exists():
-        return Row(name, "-", f"{NOT_HERE}: a matter of Linux with USB")
+        return Row(name, "-", f"{NOT_HERE}: only Linux with USB has this limit")
     found, need = int(file.read_text(encoding="ascii")), len(LIGHTS) * buffers * frame_bytes(rig) / 1e6
     todo = f"boot with usbcore.usbfs_memory_mb={USBFS_MB}, or write {USBFS_MB} into {file}"
     if found and found < need:  # 0 means no limit
@@ -82,7 +82,7 @@ def check_usbfs(rig: Rig, buffers: int, sysfs: Path = SYSFS) -> Row:
 
 
 def check_disk_speed(rig: Rig, folder: Path) -> Row:
-    """Writes frames as `shoot` does, each one waited for, and takes them away again."""
+    """Write frames as `shoot` does, waiting for each, and delete them again."""
     trial = folder / f".doctor.{secrets.token_hex(4)}"
     data, written, began = os.urandom(frame_bytes(rig)), 0, time.monotonic()
     try:
@@ -99,7 +99,7 @@ def check_disk_speed(rig: Rig, folder: Path) -> Row:
     if speed < need:
         rate = speed / need * rig.sync.pulse_hz
         return Row(
-            "disk speed", "WARN", found, f"pulses will wait for the disk, about {rate:.0f} pairs/s in the long run"
+            "disk speed", "WARN", found, f"pulses will wait for the disk: about {rate:.0f} pairs/s in the long run"
         )
     return Row("disk speed", "OK", found)
 
@@ -133,6 +133,6 @@ def check_weights() -> Row:
     name, folder = "annotator weights", weights_folder()
     found = sorted(path.name for path in folder.glob("*") if path.suffix in (".onnx", ".zip"))
     if not found:
-        todo = "only `exlcap annotate` needs them: its first run downloads them, or give it files with --weights"
+        todo = "only `exlcap annotate` needs them; its first run downloads them, or pass files with --weights"
         return Row(name, "WARN", f"none in {folder}", todo)
     return Row(name, "OK", f"{', '.join(found)} in {folder}")

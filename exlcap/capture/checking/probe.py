@@ -79,17 +79,17 @@ def _probe_linearity(rig: Rig, cameras: Mapping[Light, Camera]) -> dict[Light, A
     """Mean of each Bayer channel above black at doubling exposures, of whatever is before the cameras."""
     if rig.emulator is not None:  # its pictures do not know the exposure
         return dict.fromkeys(LIGHTS, NOT_HERE)
-    found: dict[Light, dict[str, Any]] = {light: {} for light in LIGHTS}
+    means: dict[Light, dict[str, Any]] = {light: {} for light in LIGHTS}
     for exposure_us in LINEAR_US:
         for light in LIGHTS:
             gain_db = base_steps(rig)[0].setting(light).gain_db
             cameras[light].set(Setting(exposure_us=exposure_us, gain_db=gain_db))
         for light, grabs in take_frames(cameras, rig.sync, rig.sync.guard_frames + 1).items():
             raw = grabs[-1].raw if grabs else None
-            found[light][f"{exposure_us:g}"] = (
+            means[light][f"{exposure_us:g}"] = (
                 NOT_HERE if raw is None else _channel_means(raw, rig.dark_level_dn(light))
             )
-    return dict(found)
+    return dict(means)
 
 
 def _channel_means(raw: Raw, dark_dn: float) -> dict[str, float]:

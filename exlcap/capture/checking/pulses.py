@@ -1,4 +1,4 @@
-"""Checks of the cameras for `exlcap doctor`: who is there, how they are connected, and whether pulses give pairs."""
+"""Checks of the cameras for `exlcap doctor`: what they are, how they are connected, and whether pulses give pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAYLOAD_SHARE = 0.95
 
 
 def check_cameras(rig: Rig, cameras: Mapping[Light, Camera]) -> list[Row]:
-    """Everything that can be told of two open cameras."""
+    """Everything that can be checked on two open cameras."""
     rows = [_check_who(cameras), _check_usb_speed(cameras), _check_link(rig, cameras)]
     rows.append(_check_schedule(rig, cameras))
     rows.append(check_pulses(rig, cameras))
@@ -84,7 +84,7 @@ def _check_schedule(rig: Rig, cameras: Mapping[Light, Camera]) -> Row:
             where = f"scene {scene}: " if scene else ""
             return Row("schedule and pulse period", "FAIL", where + error.message, error.hint)
     scenes = f"base and {len(rig.scenes)} scenes at {rig.sync.pulse_hz:g} pulses/s"
-    return Row("schedule and pulse period", "OK", f"{scenes}; cameras can do {rates or 'a rate they do not tell'}")
+    return Row("schedule and pulse period", "OK", f"{scenes}; cameras can do {rates or 'a rate they do not report'}")
 
 
 def looks_swapped(well_dn: float, low_dn: float) -> bool:
@@ -99,7 +99,7 @@ def check_not_swapped(rig: Rig, cameras: Mapping[Light, Camera], step: Step) -> 
     frames = take_frames(cameras, rig.sync, rig.sync.guard_frames + 1)
     raws = {light: frames[light][-1].raw if frames[light] else None for light in LIGHTS}
     if raws["well"] is None or raws["low"] is None:
-        return  # the take itself will tell what is wrong
+        return  # the take itself will show what is wrong
     levels = {light: float(raw.mean()) - rig.dark_level_dn(light) for light, raw in raws.items() if raw is not None}
     if looks_swapped(levels["well"], levels["low"]):
         raise Refused(

@@ -11,17 +11,18 @@ from typing import Any
 from exlcap.capture.cameras.contract import describe, same_setting
 from exlcap.capture.takes.skew import Skew, measure_skew, skew_text
 from exlcap.capture.takes.summary import ignored_pulses
+from exlcap.core.console import progress
 from exlcap.core.drift import Drift, describe_drift, read_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes
 from exlcap.core.rig import LIGHTS, WHITE_DN
 from exlcap.core.take import Frame, Pair, Take, read_raw, read_take
-from exlcap.core.workspace import Workspace
+from exlcap.core.workspace import Workspace, numbered
 
 
 @dataclass
 class Verdict:
-    """What was found in a take. problems: what is wrong; remarks: what is odd but does no harm."""
+    """What is known of a take after all checks. problems: what is wrong; remarks: what is odd but harmless."""
 
     take: str
     pairs: int = 0
@@ -52,10 +53,30 @@ class Verdict:
         }
 
 
+def verify_takes(workspace: Workspace, scene: str | None) -> list[Verdict]:
+    """Check all takes of a scene; with None, all references and all takes of the workspace.
+
+    Raises ExlcapError when there are none.
+    """
+    folders = list(workspace.takes(scene))
+    if scene is None:
+        folders = [path for _, path in numbered(workspace.references, "ref")] + folders
+    if not folders:
+        raise ExlcapError(
+            f"no takes of {scene}" if scene else "no takes in this workspace", "shoot one with `exlcap shoot`"
+        )
+    verdicts = []
+    with progress("verify", len(folders)) as step:
+        for folder in folders:
+            verdicts.append(verify_take(folder, folder.relative_to(workspace.root).as_posix(), workspace))
+            step(verdicts[-1].take)
+    return verdicts
+
+
 def verify_take(folder: Path, name: str, workspace: Workspace | None = None) -> Verdict:
     """Check a take: every frame's file, every pair's proof, every step's count, the skew, and the drift.
 
-    workspace: to measure the drift where the take has no note of it; without, only what is noted is told.
+    workspace: to measure the drift where the take has no note of it; without one, only a noted drift is reported.
     """
     verdict = Verdict(name)
     try:
@@ -74,8 +95,8 @@ def verify_take(folder: Path, name: str, workspace: Workspace | None = None) -> 
     except ExlcapError as error:  # the note, the labels or the alignment is damaged
         verdict.problems.append(error.message)
     if verdict.drift is not None:
-        told = verdict.problems if verdict.drift.too_far else verdict.remarks
-        told.append(describe_drift(verdict.drift))
+        remarks = verdict.problems if verdict.drift.too_far else verdict.remarks
+        remarks.append(describe_drift(verdict.drift))
     verdict.remarks += [*_remarks(take), *(verdict.skew.beyond if verdict.skew else ())]
     return verdict
 
@@ -111,8 +132,8 @@ def _pair_problems(take: Take, pair: Pair) -> list[str]:
         problems.append(f"frame ids differ: well {pair.well.frame_id}, low {pair.low.frame_id}")
     for light in LIGHTS:
         frame = pair.frame(light)
-        found = [*_setting_problems(take, pair.k, frame), *_file_problems(take, pair, frame)]
-        problems += [f"{light}: {problem}" for problem in found]
+        frame_problems = [*_setting_problems(take, pair.k, frame), *_file_problems(take, pair, frame)]
+        problems += [f"{light}: {problem}" for problem in frame_problems]
     return problems
 
 
@@ -151,15 +172,15 @@ def _file_problems(take: Take, pair: Pair, frame: Frame) -> list[str]:
     if raw.size and int(raw.max()) > WHITE_DN:
         problems.append(f"{frame.file}: level {int(raw.max())} is beyond 12 bits")
     about = _about(path)
-    told = {key: about.get(key) for key in ("k", "index", "role", "serial")}
-    meant = {"k": pair.k, "index": pair.index, "role": frame.light, "serial": take.header.rig.serial(frame.light)}
-    if told != meant:
-        problems.append(f"{frame.file} says that it is {told}, listed as {meant}")
+    written = {key: about.get(key) for key in ("k", "index", "role", "serial")}
+    listed = {"k": pair.k, "index": pair.index, "role": frame.light, "serial": take.header.rig.serial(frame.light)}
+    if written != listed:
+        problems.append(f"{frame.file} says that it is {written}, but is listed as {listed}")
     return problems
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """What a frame's own metadata tell; empty when it has none."""
+    """A frame's own metadata; empty when it has none."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
@@ -173,9 +194,9 @@ def _remarks(take: Take) -> list[str]:
     on_disk = {path.relative_to(take.folder).as_posix() for path in take.folder.glob("raw/*/*.tif")}
     remarks = ignored_pulses(take.header)
     if take.torn:
-        remarks.append("the last line of a list was cut off by a crash and is passed over")
+        remarks.append("the last line of a list was cut off by a crash and is ignored")
     if on_disk - listed:
-        remarks.append(f"{len(on_disk - listed)} frames on the disk are in no pair: of the pair in flight at a crash")
+        remarks.append(f"{len(on_disk - listed)} frames on the disk are in no pair: left by a crash in mid-pair")
     return remarks
 
 

@@ -1,7 +1,7 @@
 """Base exposure and gain of a scene, found by measuring: the longest exposure without blur, then the gain it needs.
 
-A sensor is linear, so one frame that is neither clipped nor black tells how much more exposure times gain brings its
-highlights just under clipping; a few frames there prove it.
+A sensor is linear, so one frame that is neither clipped nor black shows how much more exposure times gain brings its
+highlights just under clipping; a few frames at that setting prove it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CLIPPED = 0.995
 TOLERANCE_STOPS = 0.05
 MOST_MEASUREMENTS = 12
 BACK_OFF = 8.0
-"""Less light by this when the highlights are clipped, which hides by how much."""
+"""How much less light to try when the highlights are clipped, which hides by how much."""
 LEAST_SIGNAL = 5.0
-"""Highlights less than so many standard deviations of the noise above black are no light."""
+"""Highlights fewer standard deviations of the noise above black than this count as no light."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a step will give. SNR: of one raw pixel at the mean level. found: mean of the dark frames of a take."""
+    """What a step will give. SNR: of one raw pixel at the mean level. low_mean_found: of the dark frames of a take."""
 
     k: int
     exposure_us: float
@@ -106,9 +106,9 @@ def _rates(levels: npt.NDArray[Any], setting: Setting, model: SensorModel) -> Ra
 
 
 def predict(
-    step: Step, rates: Rates, paths: Paths, model: SensorModel, found: float | None, problem: str | None
+    step: Step, rates: Rates, paths: Paths, model: SensorModel, mean_shot: float | None, problem: str | None
 ) -> Prediction:
-    """What a step will give. found: mean of the dark frames of a take, for comparison."""
+    """What a step will give. mean_shot: mean of the dark frames of a take, for comparison."""
     rng = np.random.default_rng([step.k])
     well = [expose(colour[:, None], 1.0, step.well, 1.0, model, rng) for colour in rates]
     means = [
@@ -128,7 +128,7 @@ def predict(
         low_snr_db=_snr_db(float(PIXELS @ (colour_rates * np.array(paths.transmittance))), step.low, model),
         well_snr_db=_snr_db(float(PIXELS @ colour_rates), step.well, model),
         well_clipped_share=float(PIXELS @ [np.mean(raw >= WHITE_DN) for raw in well]),
-        low_mean_found=found,
+        low_mean_found=mean_shot,
         problem=problem,
     )
 
@@ -153,10 +153,10 @@ def _snr_db(rate: float, setting: Setting, model: SensorModel) -> float:
     return 20 * math.log10(max(electrons, 1e-3) / noise_e)
 
 
-def mean_found(take: Take, k: int, balance: Three) -> float | None:
+def dark_mean(take: Take, k: int, balance: Three) -> float | None:
     """Mean 0..255 of a developed dark frame of a step: the first pair's; None where there is none."""
     pair = next((pair for pair in take.pairs if pair.k == k), None)
     if pair is None:
         return None
-    how = Development(take.header.rig.dark_level_dn("low"), balance)
-    return float(to_srgb(develop(take.raw(pair, "low"), how)).mean())
+    development = Development(take.header.rig.dark_level_dn("low"), balance)
+    return float(to_srgb(develop(take.raw(pair, "low"), development)).mean())

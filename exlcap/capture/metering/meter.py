@@ -17,6 +17,7 @@ from exlcap.capture.takes.session import Session, StepWork, shoot_step
 from exlcap.core.console import say
 from exlcap.core.errors import Refused
 from exlcap.core.rig import LIGHTS, Light, Setting
+from exlcap.core.rig_file import store_base, store_reference
 from exlcap.core.take import Orphan, Raw, Step
 from exlcap.core.workspace import Workspace, check_name
 
@@ -88,6 +89,16 @@ def meter_reference(workspace: Workspace, percentile: float) -> MeteredReference
             except Refused as refusal:
                 raise Refused(f"{light} camera: {refusal.message}", refusal.hint) from None
     return MeteredReference(before, bounds, metered)
+
+
+def store(workspace: Workspace, metered: MeteredScene | MeteredReference) -> str:
+    """Write what was metered into rig.toml; return the name of its section. Raises ExlcapError when that cannot be."""
+    path = workspace.root / "rig.toml"
+    if isinstance(metered, MeteredReference):
+        store_reference(path, metered.metered["well"].setting, metered.metered["low"].setting)
+        return "reference"
+    store_base(path, metered.scene, metered.metered.setting)
+    return f"scenes.{metered.scene}"
 
 
 def _look_alone(

@@ -14,7 +14,7 @@ from exlcap.capture.metering.expected_levels import (
     Prediction,
     Rates,
     Three,
-    mean_found,
+    dark_mean,
     predict,
     rates_of_frame,
     rates_of_level,
@@ -63,10 +63,10 @@ class Outlook:
             "   k  exposure us  well dB  low dB  split  low mean  found  low SNR dB  well SNR dB  well clipped",
         ]
         for step in self.steps:
-            found = "-" if step.low_mean_found is None else f"{step.low_mean_found:.2f}"
+            shot = "-" if step.low_mean_found is None else f"{step.low_mean_found:.2f}"
             lines.append(
                 f"  {step.k:>2}  {step.exposure_us:>11.1f}  {step.well_gain_db:>7.2f}  {step.low_gain_db:>6.2f}  "
-                f"{step.split:<5}  {step.low_mean:>8.2f}  {found:>5}  {step.low_snr_db:>10.1f}  "
+                f"{step.split:<5}  {step.low_mean:>8.2f}  {shot:>5}  {step.low_snr_db:>10.1f}  "
                 f"{step.well_snr_db:>11.1f}  {step.well_clipped_share:>12.2%}"
             )
         lines += [f"cannot be shot: {step.problem}" for step in self.steps if step.problem]
@@ -95,11 +95,11 @@ def outlook_of_frame(workspace: Workspace, raw: Raw, setting: Setting, steps: Se
 
 
 def _outlook(rig: Rig, light: str, rates: Rates, paths: Paths, steps: Sequence[Step], take: Take | None) -> Outlook:
-    found = [
-        predict(step, rates, paths, _model(rig), _found(take, step, paths.low_balance), _problem(step, rig))
+    predictions = [
+        predict(step, rates, paths, _model(rig), _mean_of_take(take, step, paths.low_balance), _problem(step, rig))
         for step in steps
     ]
-    return Outlook(light, paths, tuple(found))
+    return Outlook(light, paths, tuple(predictions))
 
 
 def _model(rig: Rig) -> SensorModel:
@@ -122,13 +122,13 @@ def _light_of_take(take: Take, model: SensorModel) -> tuple[str, Rates]:
     return light, rates_of_frame(take.raw(pair, "well"), dark_dn, pair.well.read_back, model)
 
 
-def _found(take: Take | None, step: Step, balance: Three) -> float | None:
+def _mean_of_take(take: Take | None, step: Step, balance: Three) -> float | None:
     """Mean of the dark frames of a step, if the take was shot so."""
     if take is None:
         return None
     shot = next((shot for shot in take.header.steps if shot.k == step.k), None)
     same = shot is not None and all(same_setting(shot.setting(light), step.setting(light)) for light in LIGHTS)
-    return mean_found(take, step.k, balance) if same else None
+    return dark_mean(take, step.k, balance) if same else None
 
 
 def _take(workspace: Workspace, folder: Path) -> Take:

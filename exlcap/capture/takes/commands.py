@@ -1,4 +1,4 @@
-"""`exlcap shoot` and `exlcap verify`: from the cameras to a take, and whether it can be trusted."""
+"""`exlcap shoot`: from the cameras to a take."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.core.console import json_option, progress, result
-from exlcap.core.errors import ExlcapError
+from exlcap.core.console import json_option, result
 
 PFS_LOAD = (
-    "Load NAME.well.pfs and NAME.low.pfs before rig.toml is applied. They belong to a camera model and firmware; "
-    "another one is told."
+    "Load NAME.well.pfs and NAME.low.pfs before rig.toml is applied. They belong to one camera model and firmware; "
+    "files of another are loaded with a warning."
 )
 PFS_SAVE = "Save the state of both cameras, rig.toml applied, as NAME.well.pfs and NAME.low.pfs."
 
@@ -29,11 +28,11 @@ PFS_SAVE = "Save the state of both cameras, rig.toml applied, as NAME.well.pfs a
 @click.option("--gain-db", type=float, metavar="G", help="Gain of the bright camera at k = 1 in dB.")
 @click.option("--schedule", metavar="PRESET|1,2,4", help="Exposure divisors k: a preset of rig.toml or a list.")
 @click.option("--pairs", type=click.IntRange(1, 100_000), metavar="N", help="Pairs per step.")
-@click.option("--resume", is_flag=True, help="Finish the steps that the newest unfinished take lacks.")
+@click.option("--resume", is_flag=True, help="Shoot what the newest unfinished take lacks.")
 @click.option(
     "--allow-software-sync",
     is_flag=True,
-    help="Fire real cameras by software; their shutters open 0.5 to 1 ms apart or more.",
+    help="Trigger real cameras by software, although their shutters then open 0.5 to 1 ms apart, or more.",
 )
 @click.option("--pfs-load", "load_state", type=click.Path(path_type=Path), metavar="NAME", help=PFS_LOAD)
 @click.option("--pfs-save", "save_state", type=click.Path(path_type=Path), metavar="NAME", help=PFS_SAVE)
@@ -56,8 +55,8 @@ def shoot_command(
 ) -> None:
     """Shoot a take of a scene, or a static reference.
 
-    Ctrl-C ends the take after the pair in flight. What was left out is shot by the same command with --resume. Exit
-    code 3 when the shutters were further apart than sync.max_skew_us of rig.toml, or something moved in a reference.
+    Ctrl-C ends the take after the pair in flight; the same command with --resume shoots the rest. Exits with code 3
+    when the shutters opened further apart than sync.max_skew_us of rig.toml, or when something moved in a reference.
 
     \b
     Example:
@@ -86,47 +85,4 @@ def shoot_command(
     if report.stopped:
         ctx.exit(130)
     if report.beyond or report.moved:
-        ctx.exit(3)
-
-
-@click.command("verify")
-@click.argument("scene", required=False)
-@click.option("--all", "everything", is_flag=True, help="All scenes and references.")
-@json_option
-@click.pass_context
-def verify_command(ctx: click.Context, scene: str | None, everything: bool, as_json: bool) -> None:
-    """Re-read takes and check every frame.
-
-    Checksums, sizes, 12-bit range, pairing, settings, missing pairs, skew, and the drift from the alignment: the one
-    that carried the take's labels, else the one in force. Exit code 1 when anything is wrong, 3 when only the shutters
-    are further apart than sync.max_skew_us of the take's rig.
-
-    \b
-    Example:
-      exlcap verify plaza
-      exlcap verify --all
-    """
-    if everything == (scene is not None):
-        raise click.UsageError("give either a SCENE or --all")
-
-    from exlcap.capture.checking.verify import verdict_table, verify_take
-    from exlcap.core.workspace import numbered
-
-    workspace = workspace_of(ctx)
-    folders = list(workspace.takes(scene))
-    if everything:
-        folders = [path for _, path in numbered(workspace.references, "ref")] + folders
-    if not folders:
-        raise ExlcapError(
-            f"no takes of {scene}" if scene else "no takes in this workspace", "shoot one with `exlcap shoot`"
-        )
-    verdicts = []
-    with progress("verify", len(folders)) as step:
-        for folder in folders:
-            verdicts.append(verify_take(folder, folder.relative_to(workspace.root).as_posix(), workspace))
-            step(verdicts[-1].take)
-    result(verdict_table(verdicts), {"takes": [verdict.data() for verdict in verdicts]}, as_json)
-    if any(verdict.problems for verdict in verdicts):
-        ctx.exit(1)
-    if any(verdict.beyond for verdict in verdicts):
         ctx.exit(3)

@@ -6,8 +6,8 @@ by when it arrived. Two situations:
 - The host fires the pulses one by one (`pulse` is given). A frame is accepted only if its key equals the number of the
   pulse just fired. A camera exposes at most once per pulse, so after pulse n (from 0) it has made at most n + 1 frames,
   and a frame with id n proves that no pulse was missed and that this is the frame of pulse n. After one missed pulse
-  ids lag for good: nothing is paired until grabbing is started anew. Whether a counter shows 0 or 1 with the first
-  pulse is not documented: the first frame that its id proves tells, and it must be the same for both cameras.
+  ids lag for good: nothing is paired until grabbing is started anew. Whether a counter shows 0 or 1 for the first
+  pulse is not documented: the first frame whose id proves its pulse shows which, and both cameras must agree.
 - Pulses come from outside (`pulse` is None). Only counters will do, since ids shift with every missed pulse. Frames
   with equal counters pair. Between two frames of a camera at least as many pulses were counted as frames made; once
   that fails, the counter was reset and nothing of that camera is paired until grabbing is started anew.
@@ -89,8 +89,8 @@ class Pairer:
         self._astray |= pulse is not None and grab.failure is None and (number is None or number > pulse)
         reason = self._refusal(light, grab, number, pulse)
         if reason is not None or number is None:
-            told = number if grab.failure is None and light not in self._reset else pulse
-            return [_unpaired(light, told, grab, reason or "no counter")]
+            claimed = number if grab.failure is None and light not in self._reset else pulse
+            return [_unpaired(light, claimed, grab, reason or "no counter")]
         self._waiting[light][number] = grab
         well, low = (self._waiting[r].get(number) for r in LIGHTS)
         outcomes: list[Outcome] = []
@@ -115,7 +115,7 @@ class Pairer:
         if grab.counter is None and self._key == "counter":
             return "the frame carries no pulse counter"
         if number is None:
-            return f"not provably of pulse {pulse}: what the counter began with is not known"
+            return f"not provably of pulse {pulse}: the counter's first value is not known"
         if not self._counts_on(light, grab):
             return "the pulse counter was reset"
         if number in self._waiting[light] or number in self._done:

@@ -1,4 +1,4 @@
-"""From what the operator asked to what is to be shot: a new take, or what an unfinished one lacks."""
+"""From the operator's request to what is to be shot: a new take, or what an unfinished one lacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exlcap.core.take import Step, Take, read_take
 from exlcap.core.workspace import Workspace, check_name, numbered
 
 DARK_REFERENCE_FRAMES = 64
-"""A reference at a scene's settings is dark in one camera: averaging so many frames leaves an eighth of the noise."""
+"""A reference at a scene's settings is dark in one camera: averaging this many frames leaves an eighth of the noise."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Plan:
     unfinished: Take | None
 
     def work(self) -> list[StepWork]:
-        """What is left to do, step by step. Pulse numbers go on above everything that is listed or on the disk."""
+        """What is left to do, step by step. Pulse numbers continue above everything that is listed or on the disk."""
         if self.unfinished is None:
             return [StepWork(step, self.pairs_per_step) for step in self.steps]
         missing = self.unfinished.missing()
@@ -132,8 +132,8 @@ def planned_steps(rig: Rig, request: Request) -> tuple[Step, ...]:
                 f"--{name} {value:g} is not between {least:g} and {most:g}",
                 "exposures are in microseconds (1 ms = 1000), gains in dB",
             )
-    found = {"exposure_us": base.exposure_us, "gain_db": base.gain_db}
-    setting = Setting(**found | {name: value for name, value in asked.items() if value is not None})
+    usual = {"exposure_us": base.exposure_us, "gain_db": base.gain_db}
+    setting = Setting(**usual | {name: value for name, value in asked.items() if value is not None})
     return steps_for_scene(rig, setting, _divisors(rig, request.scene, request.schedule))
 
 
@@ -216,7 +216,7 @@ def _option_differences(take: Take, rig: Rig, request: Request) -> list[str]:
 
 
 def _next_index(take: Take, k: int) -> int:
-    """First pulse number of a step that nothing on the disk bears."""
+    """First pulse number of a step that nothing on the disk has."""
     listed = [pair.index for pair in take.pairs if pair.k == k] + [o.index for o in take.orphans if o.k == k]
     written = [int(path.name.split(".")[0]) for path in (take.folder / "raw" / f"k{k:02d}").glob("*.tif")]
     return max([-1, *listed, *written]) + 1

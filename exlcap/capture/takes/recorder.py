@@ -1,6 +1,6 @@
-"""Pairs onto the disk while the cameras go on: a bounded queue, threads that write frames, one that owns the lists.
+"""Writes pairs to disk while the cameras go on: a bounded queue, threads that write frames, one that owns the lists.
 
-Frames are held up to a budget of memory. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
+Frames are held in memory up to a budget. When the disk cannot keep up, `pair` waits, so pulses pause; nothing is
 dropped. A pair's line is written after both of its frames are on the disk; a crash loses the pairs still in memory.
 """
 
@@ -18,12 +18,12 @@ from exlcap.core.take import Frame, Orphan, Pair, Step, TakeWriter
 
 BUDGET_BYTES = 512 * 1024 * 1024
 PAIRS_AT_ONCE = 2
-"""Pairs written at once: a disk is idle while a thread waits for its word that a frame is safe."""
+"""Pairs written at once: a disk is idle while a thread waits for it to confirm that a frame is safe."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A pair in memory: both grabs of one pulse, and what both cameras said of their settings."""
+    """A pair in memory: both grabs of one pulse, and the settings as both cameras reported them."""
 
     step: Step
     index: int
@@ -38,7 +38,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Tally:
-    """How recording goes. waiting: pairs that wait for the disk. clipped_share: of the newest bright frame on it."""
+    """How recording goes. waiting: pairs that wait for the disk. clipped_share: of the newest bright frame written."""
 
     waiting: int = 0
     orphans: int = 0
@@ -48,8 +48,8 @@ class Tally:
 class Recorder:
     """Writes pairs and orphans in the order given, on threads of its own. Use as a context manager.
 
-    budget_bytes: what frames may take in memory, those being written included. What goes wrong while writing (a full
-    disk) is raised by the next call, or at the end of the `with`.
+    budget_bytes: how much memory frames may take, including those being written. What goes wrong while writing (a full
+    disk) is raised by the next call, or at the end of the `with` block.
     """
 
     def __init__(self, writer: TakeWriter, budget_bytes: int = BUDGET_BYTES) -> None:
@@ -66,7 +66,7 @@ class Recorder:
 
     @property
     def tally(self) -> Tally:
-        """How it goes."""
+        """How recording goes."""
         return Tally(self._handed.qsize(), self._orphans, self._clipped_share)
 
     def pair(self, shot: Shot) -> None:
@@ -141,7 +141,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what was handed over, then raise what went wrong, unless something else is being raised already."""
+        """Write what was handed over, then raise what went wrong, unless another error is being raised already."""
         self._handed.put(None)
         self._thread.join()
         self._pool.shutdown()

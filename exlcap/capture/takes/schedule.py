@@ -15,11 +15,11 @@ from exlcap.core.rig import LIGHTS, Light, Limits, Rig, Setting
 from exlcap.core.take import Step
 
 FRAME_HEAD_BYTES = 4096
-"""What a file's header and the list's lines add to a frame, at the most."""
+"""The most that a file's header and the lists' lines add to a frame."""
 SPARE_BYTES = 50 * 1024 * 1024
-"""Room left on the disk beside the frames, for the lists and for whoever else writes there."""
+"""Room left on the disk besides the frames, for the lists and for other programs."""
 MARGIN_US = 500.0
-"""Time a camera needs between the end of one exposure and readiness for the next pulse, at the least."""
+"""The least time a camera needs from the end of one exposure until it is ready for the next pulse."""
 
 
 def frame_bytes(rig: Rig) -> int:
@@ -28,14 +28,15 @@ def frame_bytes(rig: Rig) -> int:
 
 
 def pairs_bytes(rig: Rig, pairs: int) -> int:
-    """Room that pairs take on the disk, beside what the lists and other programs need."""
+    """Room that pairs take on the disk, with what the lists and other programs need."""
     return 2 * pairs * (frame_bytes(rig) + FRAME_HEAD_BYTES) + SPARE_BYTES
 
 
 def steps_for_scene(rig: Rig, base: Setting, divisors: Sequence[int]) -> tuple[Step, ...]:
     """The steps of a take of a scene. base: exposure and gain of the bright camera at k = 1.
 
-    Raises ExlcapError for a divisor that is not a whole number from 1 to 99, or comes twice, or a value no camera has.
+    Raises ExlcapError for a divisor that is not a whole number from 1 to 99 or comes twice, and for a setting that no
+    camera can take.
     """
     if not divisors or len(set(divisors)) != len(divisors) or any(not 1 <= k <= 99 for k in divisors):
         raise ExlcapError(
@@ -51,7 +52,7 @@ def _step(k: int, base: Setting, low_gain_db: float) -> Step:
     if exposure_us < 1 or well_gain_db > 48:
         raise ExlcapError(
             f"step k = {k} would need {exposure_us:.2f} us and {well_gain_db:.2f} dB: no camera can do that",
-            "use a longer base exposure, a lower base gain, or leave the step out with --schedule",
+            "use a longer base exposure or a lower base gain, or leave the step out with --schedule",
         )
     return Step(
         k=k,
@@ -70,7 +71,7 @@ def steps_for_reference(rig: Rig, at_scene: str | None = None) -> tuple[Step, ..
 def check_limits(
     steps: Sequence[Step], rig: Rig, cameras: Mapping[Light, CameraLimits], fixed_rate: bool = True
 ) -> None:
-    """Raise ExlcapError when a step asks for what the rig's limits or a camera do not allow; it names step and value.
+    """Raise ExlcapError, naming step and value, when a step asks for what the rig's limits or a camera do not allow.
 
     fixed_rate: pulses must keep the rig's rate. For a static reference they may wait for a long exposure instead.
     """

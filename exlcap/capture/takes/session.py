@@ -1,6 +1,6 @@
-"""The take itself: for each step set both cameras, start both, then pulse by pulse grab, pair and record.
+"""The take itself: for each step set both cameras, start both, then grab, pair and record pulse by pulse.
 
-Order per step, so that no frame of a former setting and no half pair slips in: pulses off, write both settings, read
+Order per step, so that no frame of an earlier setting and no half pair slips in: pulses off, write both settings, read
 them back, start grabbing on both, pulses on, drop the guard frames, record; pulses stop before grabbing stops.
 """
 
@@ -37,7 +37,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """What shooting needs. stopping: asked before every pulse, True ends the take. recorded: told of every pair."""
+    """What shooting needs. stopping: asked before every pulse; True ends the take. recorded: called with every pair."""
 
     cameras: Mapping[Light, Camera]
     sync: Sync
@@ -70,7 +70,7 @@ class StepWork:
 
 
 def pairing_key(sync: Sync, cameras: Mapping[Light, Camera]) -> Key:
-    """By what frames are paired. Raises ExlcapError when nothing would prove which frames belong together."""
+    """What frames are paired by. Raises ExlcapError when nothing would prove which frames belong together."""
     counting = all(camera.pulses_counted() is not None for camera in cameras.values())
     if sync.mode == "external":
         _check_counters(counting, cameras)
@@ -80,18 +80,18 @@ def pairing_key(sync: Sync, cameras: Mapping[Light, Camera]) -> Key:
 def _check_counters(counting: bool, cameras: Mapping[Light, Camera]) -> None:
     """Raise ExlcapError when counters cannot prove which frames of pulses from outside belong together.
 
-    Whether a camera counts an edge before or after it looks at its counter is not documented: two of one kind do alike.
+    Whether a camera counts an edge before or after it reads its counter is not documented: two of one kind do the same.
     """
     if not counting:
         raise ExlcapError(
             "sync mode 'external' needs a pulse counter in both cameras, and one of them has none",
             'use daA1920-160uc cameras, or another sync.mode in rig.toml ("software" on an emulated rig)',
         )
-    found = {f"{camera.info.model}, firmware {camera.info.firmware or 'unknown'}" for camera in cameras.values()}
-    if len(found) > 1:
-        kinds = " and ".join(sorted(found))
+    kinds = {f"{camera.info.model}, firmware {camera.info.firmware or 'unknown'}" for camera in cameras.values()}
+    if len(kinds) > 1:
         raise ExlcapError(
-            f"sync mode 'external' compares the counters of two cameras of one kind; these are {kinds}",
+            "sync mode 'external' compares the counters of two cameras of one kind; these are "
+            f"{' and '.join(sorted(kinds))}",
             'bring both to one firmware, or set sync.mode = "timer" in rig.toml',
         )
 
@@ -190,8 +190,8 @@ class _Stretch:
     def _frames_of(self, pulse: int) -> list[Outcome]:
         """What came of the pulse just fired.
 
-        After a frame that never came grabbing must start anew: that makes frames known by their number again, and may
-        wake up a stalled camera.
+        After a frame that never came grabbing must start anew: then ids prove pulses again, and a stalled camera may
+        wake up.
         """
         outcomes = [outcome for light in LIGHTS for outcome in self._frame_of(light, pulse)]
         outcomes = self._counted(outcomes, pulse)
@@ -273,8 +273,8 @@ class _Stretch:
         for light, grab in zip(LIGHTS, (outcome.well, outcome.low), strict=True):
             asked = self._work.step.setting(light)
             if self._cameras[light].has_chunks and (grab.chunk is None or not same_setting(asked, grab.chunk)):
-                found = "nothing" if grab.chunk is None else describe(grab.chunk)
-                return _apart(outcome, f"wrong settings: the {light} frame reports {found}, asked {describe(asked)}")
+                reported = "nothing" if grab.chunk is None else describe(grab.chunk)
+                return _apart(outcome, f"wrong settings: the {light} frame reports {reported}, asked {describe(asked)}")
         return [outcome]
 
     def _record(self, match: Match) -> None:

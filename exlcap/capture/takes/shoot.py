@@ -36,9 +36,9 @@ RATE_PAIRS = 20
 
 @dataclass(frozen=True)
 class Operator:
-    """Who follows a take. stopping: asked before every pulse, True ends the take.
+    """Who follows a take. stopping: asked before every pulse; True ends the take.
 
-    recorded: told of every pair and how recording goes; it must not take time.
+    recorded: called with every pair and with how recording goes; it must return at once.
     """
 
     stopping: Callable[[], bool]
@@ -52,8 +52,8 @@ Follow = Callable[[int], AbstractContextManager[Operator]]
 def run_take(workspace: Workspace, request: Request, follow: Follow | None = None) -> Report:
     """Shoot what is asked, as far as the operator lets it. follow: None for an operator at the terminal.
 
-    Raises ExlcapError when it cannot begin, or when it had to end: what is listed is whole then, and the hint tells how
-    to go on.
+    Raises ExlcapError when it cannot begin, or when it had to end early: every listed pair is whole then, and the hint
+    says how to finish the take.
     """
     rig = workspace.rig
     check_sync(rig, request.allow_software_sync)
@@ -101,7 +101,7 @@ def _lacking(missing: dict[int, int]) -> str:
 
 
 def _check_space(workspace: Workspace, plan: Plan) -> None:
-    """Raise ExlcapError when the disk has no room for what is to be shot, and what is shown meanwhile."""
+    """Raise ExlcapError when the disk has no room for the take and for the pictures shown meanwhile."""
     rig = workspace.rig
     pairs = [work.missing for work in plan.work()]
     shown = max((missing + rig.sync.guard_frames for missing in pairs), default=0) if rig.emulator else 0
@@ -183,9 +183,9 @@ def shoot_plan(
             f"{problem.hint}; then finish the take, of which {whole} pairs are whole, with `{go_on}`",
         ) from error
     finally:
-        told = {light: camera.missed_triggers for light, camera in cameras.items()}
+        missed = {light: camera.missed_triggers for light, camera in cameras.items()}
         with suppress(OSError):  # on a full disk the header may stay "recording", which reads as unfinished, too
-            writer.finish(status, reason, {light: count for light, count in told.items() if count is not None})
+            writer.finish(status, reason, {light: count for light, count in missed.items() if count is not None})
             if view is not None:
                 view.finish(read_take(plan.folder))
     return recorder.written, seconds
@@ -220,7 +220,7 @@ def at_terminal(pairs: int) -> Iterator[Operator]:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """What tells whether Ctrl-C was pressed, which then ends nothing by itself; pressed again, it does."""
+    """A function that says whether Ctrl-C was pressed. The first press only sets it; a second one interrupts."""
     pressed = threading.Event()
     before = signal.getsignal(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""How well the two shutters agree, as far as the cameras' own clocks can tell.
+"""How well the two shutters agree, as far as the cameras' own clocks show.
 
 The clocks have unrelated origins and drift by 50 to 100 ppm, so t_low = a t_well + b is fitted over a take; what is
 left is the jitter between the shutters. A constant delay between them cannot be seen this way: it is part of b.
@@ -21,7 +21,7 @@ ROUNDS = 5
 OUTLIER = 4.0
 """Pairs this many times the median residual off do not bend the fit: one late shutter must not accuse the others."""
 NOT_MEASURABLE = "not measurable here"
-"""What is said instead of a number; never a zero where nothing was measured."""
+"""Printed instead of a number; never a zero where nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ def measure_skew(take: Take) -> Skew | None:
     None when it cannot be measured: device timestamps are missing, mean different moments or started anew (the camera
     was plugged in again), or pairs are too few.
     """
-    found = clock_residuals_us(_times_ns(take.pairs))
-    if found is None:
+    fit = clock_residuals_us(_times_ns(take.pairs))
+    if fit is None:
         return None
-    drift_ppm, residual_us = found
+    drift_ppm, residual_us = fit
     tolerance_us = take.header.rig.sync.max_skew_us
     beyond = [
         f"k = {pair.k} pulse {pair.index}: shutters {size:.1f} us apart, tolerance {tolerance_us:g}"

@@ -1,4 +1,4 @@
-"""What `exlcap shoot` tells at its end."""
+"""What `exlcap shoot` reports at its end."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Report:
     def badly_exposed(self) -> list[str]:
         """Which camera of a reference is too dark or clipped, and what to change; one shot at a scene's base may be."""
         rig, step = self.take.header.rig, self.take.header.steps[0]
-        said = []
+        remarks = []
         for light in LIGHTS:
             own = rig.reference.well if light == "well" else rig.reference.low
             if self.take.header.kind != "reference" or step.setting(light) != own or not self.take.pairs:
@@ -63,11 +63,11 @@ class Report:
             frame = self.take.pairs[0].frame(light)
             level = (frame.mean_dn - rig.dark_level_dn(light)) / (WHITE_DN - rig.dark_level_dn(light))
             if frame.clipped_share > MOST_CLIPPED or level < LEAST_LEVEL:
-                found = f"{frame.clipped_share:.1%} clipped" if level >= LEAST_LEVEL else f"dark: {level:.2%} of white"
+                fault = f"{frame.clipped_share:.1%} clipped" if level >= LEAST_LEVEL else f"dark: {level:.2%} of white"
                 change = "raise" if level < LEAST_LEVEL else "lower"
-                said.append(f"the {light} camera's picture is {found}; {change} exposure_us or gain_db of "
-                            f"[reference.{light}] in rig.toml, or let `exlcap meter --reference` do it")  # fmt: skip
-        return said
+                remarks.append(f"the {light} camera's picture is {fault}; {change} exposure_us or gain_db of "
+                               f"[reference.{light}] in rig.toml, or let `exlcap meter --reference` do it")  # fmt: skip
+        return remarks
 
     @property
     def swapped(self) -> bool:
@@ -134,7 +134,7 @@ class Report:
 
 
 def ignored_pulses(header: TakeHeader) -> list[str]:
-    """What cameras told of pulses that came before they were ready, for people."""
+    """What cameras reported of pulses that came before they were ready, for people."""
     return [
         f"the {light} camera ignored {count} pulses, which came before it was ready: lower sync.pulse_hz"
         for light, count in header.missed_triggers.items()

@@ -49,17 +49,23 @@ STALE, DEAD, FULL, CTRL_C, KILL = (
 INTRODUCTION = f"""\
 # Faults: what the operator sees, what is kept
 
-Made by `python -m tests.capture.takes.test_fault_table`, which provokes every fault in a take; a test keeps it true.
-A take of {PAIRS} pairs behind one guard frame; at pulse {AT} the fault befalls the dark camera. Both cameras hang on
-one trigger line and have chunks and counters (sync mode `timer`); `tests/capture/` does the same for the other modes.
+Made by `python -m tests.capture.takes.test_fault_table`, which provokes every fault in a take; a
+test keeps it true. The take has {PAIRS} pairs after one guard frame; at pulse {AT} the fault befalls the
+dark camera. Both cameras are wired to one trigger line and have chunks and counters (sync mode
+`timer`); `tests/capture/` does the same for the other modes.
 
-Whatever happens, a pair is both frames of one pulse, and what `pairs.jsonl` lists is whole on the disk. A pulse that
-gave no pair is fired again, so that a take with orphans ends with all its pairs, too. After an early end the command
-that finishes the take, `exlcap shoot --scene NAME --resume`, is printed with the message.
+To see the faults of one camera yourself, make a rig with `exlcap init --simulated`, choose faults in
+the `[simulated]` table of its rig.toml, and run `exlcap shoot`.
 
-A pair in flight is one that is not listed yet: being exposed, fetched or written. On a disk that keeps up it is one; on
-a slower one pairs wait in memory, up to 512 MB of them, before pulses pause. The line of progress tells how many wait;
-Ctrl-C, an unplugged camera and a take that is given up write them all, `kill -9` and a power cut lose them.
+Whatever happens, a pair is both frames of one pulse, and every pair that `pairs.jsonl` lists is whole
+on the disk. A pulse that gave no pair is fired again, so a take with orphans still ends with all its
+pairs. After an early end the message gives the command that finishes the take,
+`exlcap shoot --scene NAME --resume`.
+
+A pair in flight is one that is not listed yet: being exposed, fetched or written. On a disk that
+keeps up there is one; on a slower disk pairs wait in memory, up to 512 MB of them, before pulses
+pause. The line of progress shows how many wait. Ctrl-C, an unplugged camera and a take that is given
+up write them all; `kill -9` and a power cut lose them.
 
 | fault | exit code | message | pairs kept | `orphans.jsonl` | after `--resume` |
 |---|---|---|---|---|---|
@@ -147,7 +153,7 @@ def provoke(root: Path, fault: str) -> tuple[int, str, Take, Take | None]:
     workspace = workspace_at(root)
     if fault == KILL:  # somebody else has to die of it
         code = subprocess.run([sys.executable, __file__, str(root)], check=False, capture_output=True).returncode
-        message = "none; the next `exlcap shoot` tells that the take is unfinished"
+        message = "none; the next `exlcap shoot` says that the take is unfinished"
     else:
         code, message = shoot(workspace, fault)
     take = read_take(workspace.scene("plaza") / "take-001")
@@ -172,7 +178,7 @@ def page(root: Path) -> str:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself these signals on Windows")
-def test_the_table_of_faults_tells_what_happens(tmp_path):
+def test_the_table_of_faults_says_what_happens(tmp_path):
     assert page(tmp_path) == PAGE.read_text(encoding="utf-8"), (
         "write it anew: python -m tests.capture.takes.test_fault_table"
     )
