@@ -102,7 +102,7 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     began = time.process_time()
     from exlcap.train.loop import train
     from exlcap.train.prepare import new_config, new_run, resumed_run
-    from exlcap.train.results.evaluate import How, judge, read_tests
+    from exlcap.train.results.evaluate import EvalProtocol, judge, read_tests
     from exlcap.train.results.precision import oks
     from exlcap.train.results.trained import load_best
 
@@ -120,7 +120,7 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     folder, data_folder = lab / "runs" / run.name, lab / "datasets" / "people"
     data = (resumed_run if folder.exists() else new_run)(folder, config, data_folder)
     state = train(folder, config, data)
-    judged = judge(load_best(folder), data_folder, read_tests(data_folder), How())
+    judged = judge(load_best(folder), data_folder, read_tests(data_folder), EvalProtocol())
     similarity = {
         name: {
             f"{figure.pair_id}": round(oks(joints, figure.keypoints, figure.box), 4)

@@ -21,7 +21,7 @@ from exlcap.train.distributed import tell, world
 from exlcap.train.loop import train
 from exlcap.train.methods import TABLE
 from exlcap.train.prepare import new_run, resumed_run
-from exlcap.train.results.evaluate import How, evaluate_run
+from exlcap.train.results.evaluate import evaluate_run
 from exlcap.train.results.table import (
     MEAN,
     OCN,
@@ -34,8 +34,8 @@ from exlcap.train.results.table import (
     as_markdown,
     as_text,
 )
-from exlcap.train.results.trained import load_best
 from exlcap.train.runs import load_checkpoint
+from exlcap.train.start import TrainOptions
 from exlcap.train.stored import config_from_toml, differences
 
 Splits = Mapping[str, float | None]
@@ -48,6 +48,24 @@ class Planned:
 
     folder: Path
     config: Config
+
+
+def compare_methods(
+    workspace: Workspace, options: TrainOptions, methods: Sequence[str], seeds: Sequence[int]
+) -> tuple[str, dict[str, Any]]:
+    """Train and evaluate every method with every seed; the table as text and as JSON, empty on all but one process.
+
+    Raises ExlcapError when no method or no seed is named, or as `plan` and `train`.
+    """
+    configs = [options.config(method=method, seed=seed) for method in methods for seed in seeds]
+    if not configs:
+        raise ExlcapError("--compare and --seeds name nothing", "for example: --compare ours,lsbn --seeds 0,1")
+    name = options.run or f"{configs[0].data}-compare"
+    runs = plan(workspace, name, configs)
+    train_all(workspace, runs)
+    if not world().first:
+        return "", {}
+    return summarise(workspace.run(name), sorted(runs, key=lambda run: methods.index(run.config.method.name)))
 
 
 def plan(workspace: Workspace, name: str, configs: Sequence[Config]) -> list[Planned]:
@@ -90,7 +108,7 @@ def train_all(workspace: Workspace, runs: Sequence[Planned]) -> None:
             data = (resumed_run if run.folder.exists() else new_run)(run.folder, run.config, data_folder)
             train(run.folder, run.config, data)
         if world().first and _judgement(run.folder) is None:
-            evaluate_run(run.folder, load_best(run.folder), run.config.data, data_folder, How())
+            evaluate_run(workspace, run.folder.name)
         world().wait()
 
 

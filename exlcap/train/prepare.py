@@ -15,7 +15,7 @@ from exlcap.train.data.people import REBUILD, Split, check_dataset, data_checksu
 from exlcap.train.distributed import tell, world
 from exlcap.train.loop import TrainData
 from exlcap.train.networks.pretrained import check_backbone
-from exlcap.train.runs import load_checkpoint, start_run
+from exlcap.train.runs import load_checkpoint, make_run_folder
 from exlcap.train.settings import Settings, merged, preset, read_toml
 from exlcap.train.stored import complete, config_from_toml, differences, migrated, read_settings
 
@@ -37,7 +37,7 @@ def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
         check_dataset(data_folder)  # before weights are downloaded
         backbone_sha256 = check_backbone(config)
         data = read_data(data_folder, config)
-        start_run(folder, config, data.checksum, backbone_sha256)
+        make_run_folder(folder, config, data.checksum, backbone_sha256)
     where.wait()
     return data if where.first else read_data(data_folder, config)
 

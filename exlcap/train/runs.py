@@ -48,7 +48,7 @@ class LogRow:
     data_wait: float
 
 
-def start_run(folder: Path, config: Config, data_checksum: str, backbone_sha256: str | None) -> None:
+def make_run_folder(folder: Path, config: Config, data_checksum: str, backbone_sha256: str | None) -> None:
     """Make the folder of a run with its config.toml and environment.json."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "environment.json", environment(config, data_checksum, backbone_sha256))

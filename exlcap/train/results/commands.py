@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.core.console import json_option, progress, result, say
+from exlcap.core.console import json_option, result
 from exlcap.core.errors import ExlcapError
-from exlcap.train.commands import share_cores
+from exlcap.train.cores import share_cores
 
 if TYPE_CHECKING:
     from exlcap.core.rig import Light
@@ -57,17 +57,13 @@ def eval_command(
       exlcap eval --run first --detections LL-A=dark.json --detections WL=bright.json
     """
     share_cores()
-    from exlcap.train.results.evaluate import How, evaluate_run
-    from exlcap.train.results.trained import load_best
+    from exlcap.train.results.evaluate import EvalProtocol, evaluate_run
 
     if official_flip and not flip:
         raise ExlcapError("--official-flip and --no-flip exclude each other", "leave out one of them")
     workspace = workspace_of(ctx)
-    folder = workspace.run(run)
-    trained = load_best(folder)
-    name = data or trained.config.data
-    how = How("official" if official_flip else "mirror" if flip else "none", detections)
-    text, facts = evaluate_run(folder, trained, name, workspace.dataset(name), how)
+    protocol = EvalProtocol("official" if official_flip else "mirror" if flip else "none", detections)
+    text, facts = evaluate_run(workspace, run, data, protocol)
     result(text, facts, as_json)
 
 
@@ -90,17 +86,10 @@ def export_command(ctx: click.Context, run: str, light: Light, out: Path | None,
       exlcap annotate --network runs/first/first-well.toml
     """
     share_cores()
-    from exlcap.train.results.export import export
-    from exlcap.train.results.trained import load_best
+    from exlcap.train.results.export import export_run
 
-    workspace = workspace_of(ctx)
-    folder = workspace.run(run)
-    path = out or folder / f"{run}-{light}.onnx"
-    if path.suffix != ".onnx":
-        raise ExlcapError(f"{path} does not end in .onnx", "name the file so; its card gets the same name and .toml")
-    trained = load_best(folder)
-    check = export(trained, light, path, workspace.dataset(trained.config.data))
-    crops = f"{check.images} {'crops of ' + trained.config.data if check.real else 'pictures of noise'}"
+    path, check = export_run(workspace_of(ctx), run, light, out)
+    crops = f"{check.images} {'crops of ' + check.data if check.real else 'pictures of noise'}"
     text = (
         f"wrote {path} and {path.with_suffix('.toml').name} for {light} images\n"
         f"against PyTorch on {crops}: heat maps differ by {check.difference:.1e} of their highest value, joints by "
@@ -138,21 +127,10 @@ def predict_command(
       exlcap predict --run first --light low --detections boxes.json dark-photos
     """
     share_cores()
-    from exlcap.train.results.photos import find_photos, with_boxes
-    from exlcap.train.results.predict import new_folder, predict_photos
-    from exlcap.train.results.trained import load_best
+    from exlcap.train.results.predict import predict_run
 
-    run_folder = workspace_of(ctx).run(run)
-    trained = load_best(run_folder)
-    folder = new_folder(out, run_folder)
-    found = find_photos(pictures)
-    photos = with_boxes(found, coco, detections)
-    if not photos:
-        raise ExlcapError(f"no box of a person in the {len(found)} pictures", "check the file of boxes")
-    if len(photos) < len(found):
-        say(f"{len(found) - len(photos)} of {len(found)} pictures have no box and are left out")
-    with progress("predict", len(photos)) as step:
-        results = predict_photos(trained, photos, light, "mirror" if flip else "none", folder, step)
-    looked = len({person["image_id"] for person in results})
-    text = f"{len(results)} people in {looked} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
-    result(text, {"folder": str(folder), "pictures": looked, "people": len(results)}, as_json)
+    folder = workspace_of(ctx).run(run)
+    predicted = predict_run(folder, pictures, light, "mirror" if flip else "none", out, coco, detections)
+    folder, people, looked = predicted.folder, len(predicted.people), predicted.pictures
+    text = f"{people} people in {looked} pictures\n{folder / 'results.json'}\n{folder / 'pictures'}"
+    result(text, {"folder": str(folder), "pictures": looked, "people": people}, as_json)

@@ -11,13 +11,14 @@ import numpy as np
 
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_atomic, write_json
+from exlcap.core.workspace import Workspace
 from exlcap.train.data.people import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
 from exlcap.train.results.detections import detected_figures, read_given
 from exlcap.train.results.gallery import write_gallery
 from exlcap.train.results.inference import Flip, Predictions
 from exlcap.train.results.precision import Judged, score_people
 from exlcap.train.results.table import OCN_SPLITS, PAPER_NOTE, as_json, as_markdown, as_text, tables
-from exlcap.train.results.trained import Trained, joints_of
+from exlcap.train.results.trained import Trained, joints_of, load_best
 
 FLIP_NOTES: dict[Flip, str] = {
     "none": "without flip test",
@@ -27,8 +28,8 @@ FLIP_NOTES: dict[Flip, str] = {
 
 
 @dataclass(frozen=True)
-class How:
-    """How a run is judged. detections: FILE or SPLIT=FILE each; none means the true boxes."""
+class EvalProtocol:
+    """How a run is evaluated. detections: FILE or SPLIT=FILE each; none means the true boxes."""
 
     flip: Flip = "mirror"
     detections: tuple[str, ...] = ()
@@ -40,22 +41,33 @@ class How:
         return ("-detected" if self.detections else "") + flips[self.flip]
 
 
-def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Path, how: How) -> tuple[str, Any]:
-    """Judge a run on every test split; write table.txt, table.md, table.json and predictions.png.
+TRUE_BOXES_MIRRORED = EvalProtocol()
+"""The usual evaluation: true boxes, with flip test."""
 
-    Tables of another data set than the run's own, of detections or of another flip test are named after it. Returns the
-    table as text and as JSON. Raises ExlcapError when the data set has no test split with people.
+
+def evaluate_run(
+    workspace: Workspace, run: str, data: str | None = None, protocol: EvalProtocol = TRUE_BOXES_MIRRORED
+) -> tuple[str, dict[str, Any]]:
+    """Evaluate the best weights of a run on every test split; write table.txt, .md, .json and predictions.png.
+
+    data: name of the data set, by default the run's own. Tables of another data set, of detections or of another flip
+    test are named after it. Returns the table as text and as JSON.
+    Raises ExlcapError when the run has no weights, or the data set no test split with people.
     """
+    folder = workspace.run(run)
+    trained = load_best(folder)
+    data_name = data or trained.config.data
+    data_folder = workspace.dataset(data_name)
     check_dataset(data_folder)
     splits = read_tests(data_folder)
-    judged = judge(trained, data_folder, splits, how)
+    judged = judge(trained, data_folder, splits, protocol)
     scores = {
         name: judged[name].scores if name in judged else None for name in {**dict.fromkeys(TEST_SPLITS), **splits}
     }
     config = trained.config
-    boxes = f"boxes detected: {', '.join(how.detections)}" if how.detections else "ground-truth boxes"
+    boxes = f"boxes detected: {', '.join(protocol.detections)}" if protocol.detections else "ground-truth boxes"
     about = f"{folder.name}: {config.method.name}, weights of epoch {trained.epoch}, data set {data_name}, {boxes}"
-    notes = [f"{about}, {FLIP_NOTES[how.flip]}", PAPER_NOTE]
+    notes = [f"{about}, {FLIP_NOTES[protocol.flip]}", PAPER_NOTE]
     missing = [name for name in TEST_SPLITS if name not in splits]
     if missing and not set(OCN_SPLITS) & splits.keys():
         notes.append(f"no people in: {', '.join(missing)} (no file or an empty one)")
@@ -63,8 +75,8 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
         notes.append(f"no detections given for: {', '.join(unseen)}")
     counts = "; ".join(f"{name} {s.images} / {s.people}" for name, s in scores.items() if s)
     notes.append(f"images / people: {counts}")
-    made = tables(folder.name, scores, bool(how.detections))
-    data = {
+    made = tables(folder.name, scores, bool(protocol.detections))
+    facts = {
         "format": 1,
         "run": folder.name,
         "method": config.method.name,
@@ -72,21 +84,21 @@ def evaluate_run(folder: Path, trained: Trained, data_name: str, data_folder: Pa
         "epoch": trained.epoch,
         "weights_sha256": sha256_file(folder / "best.pt"),
         "data": data_name,
-        "boxes": list(how.detections) or "ground truth",
-        "flip": how.flip,
+        "boxes": list(protocol.detections) or "ground truth",
+        "flip": protocol.flip,
         "splits": {name: None if score is None else score.model_dump() for name, score in scores.items()},
         "missing": missing,
         "tables": [as_json(table) for table in made],
         "notes": notes,
     }
-    suffix = ("" if data_name == config.data else f"-{data_name}") + how.suffix
+    suffix = ("" if data_name == config.data else f"-{data_name}") + protocol.suffix
     text = "\n\n".join([*(as_text(table) for table in made), "\n".join(notes)])
     markdown = "\n".join([*(as_markdown(table) for table in made), *(f"{note}\n" for note in notes)])
     write_atomic(folder / f"table{suffix}.txt", (text + "\n").encode())
     write_atomic(folder / f"table{suffix}.md", markdown.encode())
-    write_json(folder / f"table{suffix}.json", data)
+    write_json(folder / f"table{suffix}.json", facts)
     write_gallery(folder / f"predictions{suffix}.png", data_folder, config, _dark(judged), judged.get("WL"))
-    return text, data
+    return text, facts
 
 
 def read_tests(data_folder: Path) -> dict[str, Split]:
@@ -101,18 +113,20 @@ def read_tests(data_folder: Path) -> dict[str, Split]:
     return found
 
 
-def judge(trained: Trained, data_folder: Path, splits: Mapping[str, Split], how: How) -> dict[str, Judged]:
+def judge(
+    trained: Trained, data_folder: Path, splits: Mapping[str, Split], protocol: EvalProtocol
+) -> dict[str, Judged]:
     """Every split judged that has people to look at. Who is in several splits is looked at once."""
     asked: dict[str, tuple[Sequence[Figure], Sequence[float]]] = {
         name: (split.figures, [1.0] * len(split.figures)) for name, split in splits.items()
     }
-    if how.detections:
-        detections = read_given(how.detections, splits)
+    if protocol.detections:
+        detections = read_given(protocol.detections, splits)
         found = {name: detected_figures(split, detections) for name, split in splits.items()}
         asked = {name: some for name, some in found.items() if some is not None}
     unique = {_key(figure): figure for figures, _ in asked.values() for figure in figures}
     place = {key: i for i, key in enumerate(unique)}
-    everybody = joints_of(trained, data_folder, list(unique.values()), how.flip)
+    everybody = joints_of(trained, data_folder, list(unique.values()), protocol.flip)
     judged = {}
     for name, (figures, box_scores) in asked.items():
         mine = np.array([place[_key(figure)] for figure in figures], np.intp)

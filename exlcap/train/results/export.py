@@ -26,6 +26,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
 from exlcap.core.joints import JOINTS
 from exlcap.core.rig import Light
+from exlcap.core.workspace import Workspace
 from exlcap.train.config import Config
 from exlcap.train.data.augment import PLAIN
 from exlcap.train.data.crops import crop_people, place
@@ -36,7 +37,7 @@ from exlcap.train.losses.pose import probabilities
 from exlcap.train.networks.fold import folded
 from exlcap.train.networks.pose_net import STRIDE, PoseNet
 from exlcap.train.results.inference import full_score
-from exlcap.train.results.trained import Trained
+from exlcap.train.results.trained import Trained, load_best
 
 CHECKED = 8
 """Crops that both networks are compared on."""
@@ -61,14 +62,29 @@ class Exported(nn.Module):
 
 @dataclass(frozen=True)
 class Check:
-    """Both networks on the same crops. difference: of heat maps, in parts of their highest value. joints_px: of joints,
-    in pixels of the input.
+    """The ONNX network and PyTorch's on the same crops: `images` of the data set `data`, or of noise if not `real`.
+
+    difference: of heat maps, in parts of their highest value. joints_px: of joints, in pixels of the input.
     """
 
+    data: str
     images: int
     real: bool
     difference: float
     joints_px: float
+
+
+def export_run(workspace: Workspace, run: str, light: Light, out: Path | None) -> tuple[Path, Check]:
+    """Export the best weights of a run, by default to runs/<run>/<run>-<light>.onnx; the file, and how well it agrees.
+
+    Raises ExlcapError when `out` is no .onnx file, when the run has no weights, or as `export`.
+    """
+    folder = workspace.run(run)
+    path = out or folder / f"{run}-{light}.onnx"
+    if path.suffix != ".onnx":
+        raise ExlcapError(f"{path} does not end in .onnx", "rename it; its card gets the same name with .toml")
+    trained = load_best(folder)
+    return path, export(trained, light, path, workspace.dataset(trained.config.data))
 
 
 def export(trained: Trained, light: Light, path: Path, data_folder: Path) -> Check:
@@ -148,7 +164,7 @@ def compare(trained: Trained, light: Light, onnx: bytes, images: npt.NDArray[np.
         expected = probabilities(output.refined, config.loss)
     joints = [STRIDE * decode(maps)[0] for maps in (found, expected)]
     difference = float((found - expected).abs().max() / expected.max().clamp_min(1e-12))
-    return Check(len(images), real, difference, float((joints[0] - joints[1]).norm(dim=2).max()))
+    return Check(config.data, len(images), real, difference, float((joints[0] - joints[1]).norm(dim=2).max()))
 
 
 def _crops(trained: Trained, data_folder: Path, light: Light) -> tuple[npt.NDArray[np.float32], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from exlcap import __version__
-from exlcap.core.console import say
+from exlcap.core.console import progress, say
 from exlcap.core.drawing import draw_people
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic, write_json
@@ -22,9 +23,9 @@ from exlcap.train.data.people import Rgb8
 from exlcap.train.results.gallery import amplified
 from exlcap.train.results.inference import Flip, Predictions
 from exlcap.train.results.people import predict_people
-from exlcap.train.results.photos import Photo, read_photo
+from exlcap.train.results.photos import Photo, find_photos, read_photo, with_boxes
 from exlcap.train.results.precision import coco_keypoints
-from exlcap.train.results.trained import Trained
+from exlcap.train.results.trained import Trained, load_best
 
 
 def new_folder(out: Path | None, run: Path) -> Path:
@@ -35,6 +36,37 @@ def new_folder(out: Path | None, run: Path) -> Path:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExlcapError(f"{out} exists already", "name a new folder with --out, or leave it out")
     return out
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Output of `predict_run`. people: in COCO's results format. pictures: how many of them show somebody."""
+
+    folder: Path
+    people: list[dict[str, Any]]
+    pictures: int
+
+
+def predict_run(
+    run: Path, pictures: Sequence[Path], light: Light, flip: Flip, out: Path | None = None,
+    coco: Path | None = None, detections: Path | None = None,
+) -> Predicted:  # fmt: skip
+    """Joints of the people in pictures by the best weights of the run in folder `run`; to `out`, or to a new folder.
+
+    pictures: files and folders. coco, detections: files of the people's boxes (`with_boxes`); a picture without a box
+    is then left out. Raises ExlcapError when there are no weights, `out` is not empty, or no picture can be used.
+    """
+    trained = load_best(run)
+    folder = new_folder(out, run)
+    given = find_photos(pictures)
+    photos = with_boxes(given, coco, detections)
+    if not photos:
+        raise ExlcapError(f"no box of a person in the {len(given)} pictures", "check the file of boxes")
+    if len(photos) < len(given):
+        say(f"{len(given) - len(photos)} of {len(given)} pictures have no box and are left out")
+    with progress("predict", len(photos)) as step:
+        people = predict_photos(trained, photos, light, flip, folder, step)
+    return Predicted(folder, people, len({person["image_id"] for person in people}))
 
 
 def predict_photos(

@@ -15,7 +15,7 @@ from exlcap.train.data.people import TEST_SPLITS, Figure, Split, read_split
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.results import evaluate as results_module
-from exlcap.train.results.evaluate import How, judge, read_tests
+from exlcap.train.results.evaluate import EvalProtocol, judge, read_tests
 from exlcap.train.results.gallery import STRIP, TILE_HEIGHT, write_gallery
 from exlcap.train.results.inference import Predictions
 from exlcap.train.results.precision import Judged, Scores
@@ -135,6 +135,6 @@ def test_who_is_in_several_splits_is_looked_at_once(
     monkeypatch.setattr(results_module, "joints_of", perfect)
     splits = read_tests(folder)
     trained = Trained(build_model(config.model, True, 0), config, 1, "")
-    found = judge(trained, folder, splits, How())
+    found = judge(trained, folder, splits, EvalProtocol())
     assert len(asked) == len(splits["LL-A"].figures) + len(splits["WL"].figures)
     assert {name: part.scores.ap for name, part in found.items()} == dict.fromkeys(TEST_SPLITS, 100.0)
