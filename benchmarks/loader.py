@@ -35,7 +35,7 @@ from exlcap.train.data.batches import LOW_FIRST, PairCrop, epoch_batches
 from exlcap.train.data.cache import cached_crops
 from exlcap.train.data.crops import cut, place
 from exlcap.train.data.inputs import IMAGENET, brightened
-from exlcap.train.data.people import Figure, PersonPair, read_image
+from exlcap.train.data.people import LabelledPerson, PersonPair, read_image
 from exlcap.train.machine import keep_memory
 from exlcap.train.prepare import new_config
 
@@ -63,7 +63,7 @@ def write_pairs(folder: Path) -> list[PersonPair]:
             box = (x, y, 0.4 * height, height)
             joints = np.column_stack([rng.uniform(x, x + box[2], 14), rng.uniform(y, y + height, 14), np.full(14, 2.0)])
             low, well = (
-                Figure(f"{light}/{number}.png", light, number, str(number), str(person), joints, box)
+                LabelledPerson(f"{light}/{number}.png", light, number, str(number), str(person), joints, box)
                 for light in LOW_FIRST
             )
             people.append(PersonPair(low, well))
@@ -78,15 +78,15 @@ def from_cache(crops: Sequence[PairCrop], config: Config, epoch: int) -> int:
 def one_by_one(pair: PairCrop, index: int, config: Config, epoch: int) -> list[Tensor]:
     """Both inputs of a person and the joints in them, as the trainer made them before it had batches on the device."""
     rng = np.random.default_rng([config.seed, epoch, index])
-    change = draw(rng, config.augment, pair.well.figure.keypoints, pair.well.plain, config.size)
+    change = draw(rng, config.augment, pair.well.person.keypoints, pair.well.plain, config.size)
     mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
     made = []
     for crop in (pair.low, pair.well):
         pixels, matrix = place(crop, change, config.size)
         image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-        if crop.figure.light == "low":
+        if crop.person.light == "low":
             image = brightened(image[None], config.input.low_mean)[0]
-        keypoints = crop.figure.keypoints[list(FLIP_INDICES)] if change.flip else crop.figure.keypoints
+        keypoints = crop.person.keypoints[list(FLIP_INDICES)] if change.flip else crop.person.keypoints
         made.append((image * torch.tensor(change.gains).view(3, 1, 1) - mean) / deviation)
         made.append(torch.from_numpy(apply_homography(matrix, keypoints[:, :2])))
     return made
@@ -103,7 +103,7 @@ def in_batches(make: Callable[[int], list[Tensor]], people: Sequence[int], size:
 
 def decoded(data: Path, pair: PersonPair, config: Config) -> PairCrop:
     """A person's crops from two PNGs that are decoded for it alone."""
-    parts: dict[Light, Figure] = {"low": pair.low, "well": pair.well}
+    parts: dict[Light, LabelledPerson] = {"low": pair.low, "well": pair.well}
     crops = {light: cut(read_image(data, f.file), f, config.size, config.input) for light, f in parts.items()}
     return PairCrop(crops["low"], crops["well"])
 
@@ -122,9 +122,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "datasets" / "noise"
         pairs = write_pairs(data)
-        figures = [figure for pair in pairs for figure in (pair.low, pair.well)]
+        people = [person for pair in pairs for person in (pair.low, pair.well)]
         began, cpu = time.monotonic(), time.process_time()
-        crops = cached_crops(data, "train", "none", figures, config.size, config.input)
+        crops = cached_crops(data, "train", "none", people, config.size, config.input)
         fill = {"wall_s": time.monotonic() - began, "cpu_s": time.process_time() - cpu}
         size = sum(path.stat().st_size for path in data.parent.parent.rglob("*.npy"))
         cached = [PairCrop(low, well) for low, well in zip(crops[::2], crops[1::2], strict=True)]

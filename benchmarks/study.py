@@ -123,8 +123,8 @@ def train_and_judge(lab: Path, run: Run, epochs: int) -> dict[str, Any]:
     judged = judge(load_best(folder), data_folder, read_tests(data_folder), EvalProtocol())
     similarity = {
         name: {
-            f"{figure.pair_id}": round(oks(joints, figure.keypoints, figure.box), 4)
-            for figure, joints in zip(part.figures, part.predictions.joints, strict=True)
+            f"{person.pair_id}": round(oks(joints, person.keypoints, person.box), 4)
+            for person, joints in zip(part.people, part.predictions.joints, strict=True)
         }
         for name, part in judged.items()
     }

@@ -117,29 +117,29 @@ def _judgement(folder: Path) -> dict[str, Any] | None:
     path = folder / "table.json"
     if not path.exists():
         return None
-    found: dict[str, Any] = read_json(path, "table", (1,))
-    return found if found.get("weights_sha256") == sha256_file(folder / "best.pt") else None
+    table: dict[str, Any] = read_json(path, "table", (1,))
+    return table if table.get("weights_sha256") == sha256_file(folder / "best.pt") else None
 
 
 def summarise(folder: Path, runs: Sequence[Planned]) -> tuple[str, dict[str, Any]]:
     """One table of all runs: compare.txt, compare.md and compare.json in `folder`. Returns it as text and as JSON."""
-    found: dict[str, dict[int, Splits]] = {}
+    aps_of: dict[str, dict[int, Splits]] = {}
     details = []
     for run in runs:
         judged = _judgement(run.folder)
         assert judged is not None, "train_all judges every run"
         aps = {name: None if s is None else float(s["ap"]) for name, s in judged["splits"].items()}
-        found.setdefault(run.config.method.name, {})[run.config.seed] = aps
+        aps_of.setdefault(run.config.method.name, {})[run.config.seed] = aps
         details.append({"run": run.folder.name, "method": run.config.method.name, "seed": run.config.seed,
                         "epoch": judged["epoch"], "splits": judged["splits"]})  # fmt: skip
-    table = comparison({method: list(by_seed.values()) for method, by_seed in found.items()})
+    table = comparison({method: list(by_seed.values()) for method, by_seed in aps_of.items()})
     seeds = sorted({run.config.seed for run in runs})
     notes = [
         f"AP@.5:.95 with ground-truth boxes and flip test: mean ± standard deviation over {len(seeds)} "
         f"seed{'s' if len(seeds) > 1 else ''} ({', '.join(map(str, seeds))}), data set {runs[0].config.data}",
         PAPER_NOTE,
     ]
-    data = {"format": 1, "name": folder.name, "data": runs[0].config.data, "methods": list(found), "seeds": seeds,
+    data = {"format": 1, "name": folder.name, "data": runs[0].config.data, "methods": list(aps_of), "seeds": seeds,
             "runs": details, "table": as_json(table), "notes": notes}  # fmt: skip
     text = "\n\n".join([as_text(table), "\n".join(notes)])
     write_atomic(folder / "compare.txt", (text + "\n").encode())
@@ -148,20 +148,20 @@ def summarise(folder: Path, runs: Sequence[Planned]) -> tuple[str, dict[str, Any
     return text, data
 
 
-def comparison(found: Mapping[str, Sequence[Splits]]) -> Table:
+def comparison(aps_of: Mapping[str, Sequence[Splits]]) -> Table:
     """Means and standard deviations over seeds, method by method, then the paper's rows of these methods.
 
-    found: AP by split of every seed, by method. A single seed has no deviation.
+    aps_of: AP by split of every seed, by method. A single seed has no deviation.
     """
-    ocn = any(aps.get(split) is not None for seeds in found.values() for aps in seeds for split in OCN_SPLITS)
+    ocn = any(aps.get(split) is not None for seeds in aps_of.values() for aps in seeds for split in OCN_SPLITS)
     columns = (*OCN_SPLITS, MEAN) if ocn else TEST_SPLITS
     own = []
-    for method, seeds in found.items():
+    for method, seeds in aps_of.items():
         values = [[_with_mean(aps).get(split) for aps in seeds] for split in columns]
         means = tuple(statistics.mean(v) if (v := _known(column)) else None for column in values)
         spread = tuple(statistics.stdev(v) if len(v := _known(column)) > 1 else None for column in values)
         own.append(Row(method, f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}", means, spread))
-    wanted = {method.paper.name for method in TABLE if method.name in found and method.paper is not None}
+    wanted = {method.paper.name for method in TABLE if method.name in aps_of and method.paper is not None}
     paper = [Row(*row) for row in (OCN if ocn else TRUE_BOXES) if row[0] in wanted]
     return Table(columns, (*own, *paper))
 

@@ -112,7 +112,7 @@ class Journal:
         """
         if not self._active:
             return None
-        aps = {light: found.scores.ap for light, found in judged.items()}
+        aps = {light: part.scores.ap for light, part in judged.items()}
         val_ap = sum(aps.values()) / len(aps) if aps else None
         self._rows.append(
             LogRow(

@@ -29,7 +29,7 @@ from exlcap.train.machine import keep_memory
 from exlcap.train.networks.pose_net import PoseNet, build_model
 from exlcap.train.networks.pretrained import load_backbone
 from exlcap.train.postmortem import not_a_number
-from exlcap.train.results.inference import predict
+from exlcap.train.results.inference import predict_crops
 from exlcap.train.results.precision import Judged, score_split
 from exlcap.train.runs import load_checkpoint, save_checkpoint
 from exlcap.train.step import (
@@ -191,18 +191,18 @@ def descend(state: State, loss: Tensor, lr: float, clip_norm: float) -> None:
 
 def validates(state: State, config: Config) -> bool:
     """Whether the epoch that has just ended is followed by validation or by pictures, which need it."""
-    how = config.optim
-    pictures = how.pictures_every > 0 and state.epoch % how.pictures_every == 0
-    return state.done or pictures or state.epoch % how.validate_every == 0
+    optim = config.optim
+    pictures = optim.pictures_every > 0 and state.epoch % optim.pictures_every == 0
+    return state.done or pictures or state.epoch % optim.validate_every == 0
 
 
 def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Light, Judged]:
     """Predictions and scores on the validation split by lighting, without flip test."""
     judged: dict[Light, Judged] = {}
     for light, (split, crops) in data.val.items():
-        predictions = predict(model, crops, config, "none")
+        predictions = predict_crops(model, crops, config, "none")
         if scores := score_split(split, predictions):
-            judged[light] = Judged(split, split.figures, predictions, scores)
+            judged[light] = Judged(split, split.people, predictions, scores)
     return judged
 
 

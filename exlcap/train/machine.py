@@ -29,8 +29,8 @@ def keep_memory() -> None:
 
 
 @contextlib.contextmanager
-def autocast(device: torch.device, how: MachineConfig) -> Iterator[None]:
+def autocast(device: torch.device, machine: MachineConfig) -> Iterator[None]:
     """Convolutions in the number format that is asked for; "fp32" changes nothing."""
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(how.precision)
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(machine.precision)
     with torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None):
         yield

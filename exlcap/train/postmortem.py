@@ -28,7 +28,7 @@ def not_a_number(
 
     pairs: the whole training set. losses: those of the batch by name. epoch, number: where it was, from 1.
     """
-    people = [f"{pairs[i].well.figure.pair_id} {pairs[i].well.figure.person_id}" for i in batch.people]
+    people = [f"{pairs[i].well.person.pair_id} {pairs[i].well.person.person_id}" for i in batch.people]
     content = {
         "epoch": epoch, "batch": number, "losses": dict(losses), "people": people, "n_low": batch.n_low,
         "images": batch.images.cpu(), "joints": batch.joints.cpu(), "labelled": batch.labelled.cpu(),

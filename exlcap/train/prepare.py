@@ -107,7 +107,7 @@ def read_data(folder: Path, config: Config) -> TrainData:
         )
     if train.unpaired:
         tell(f"{train.unpaired} people that only one image of their pair shows take no part")
-    people = [figure for pair in train.pairs for figure in (pair.low, pair.well)]
+    people = [person for pair in train.pairs for person in (pair.low, pair.well)]
     crops = cached_crops(folder, "train", checksum, people, config.size, config.input)
     return TrainData(
         folder=folder,
@@ -120,13 +120,13 @@ def read_data(folder: Path, config: Config) -> TrainData:
 def _validation(folder: Path, checksum: str, config: Config) -> dict[Light, tuple[Split, list[Crop]]]:
     """The validation images of the lightings the method trains on, with their crops."""
     split = read_split(folder, "val")
-    if split is None or not split.figures:
+    if split is None or not split.people:
         tell("the data set has no validation split: the last weights will be taken for the best")
         return {}
-    crops = cached_crops(folder, "val", checksum, split.figures, config.size, config.input)
+    crops = cached_crops(folder, "val", checksum, split.people, config.size, config.input)
     parts = {light: one_light(split, light) for light in LIGHTS if config.method.lights in ("both", light)}
     return {
-        light: (part, [crop for crop in crops if crop.figure.light == light])
+        light: (part, [crop for crop in crops if crop.person.light == light])
         for light, part in parts.items()
-        if part.figures
+        if part.people
     }

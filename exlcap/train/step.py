@@ -51,34 +51,34 @@ def batch_losses(model: nn.Module, batch: Batch, config: Config) -> Losses:
     return Losses(torch.stack(weighted).sum(), parts)
 
 
-def new_optimizer(model: nn.Module, how: OptimConfig) -> torch.optim.Optimizer:
+def new_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:
     """Adam, or AdamW with its weight decay apart from the gradient; one call for all weights."""
-    kind = torch.optim.AdamW if how.optimiser == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), lr=how.lr, weight_decay=how.weight_decay, fused=True)
+    kind = torch.optim.AdamW if optim.optimiser == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
 
 
-def training_progress(step: int, steps_per_epoch: int, seconds: float, how: OptimConfig) -> float:
+def training_progress(step: int, steps_per_epoch: int, seconds: float, optim: OptimConfig) -> float:
     """How much of the training is over, 0..1: by steps or, where time is limited, by the clock if that is ahead."""
-    by_steps = step / (steps_per_epoch * how.epochs)
-    by_time = seconds / (60 * how.minutes) if how.minutes else 0.0
+    by_steps = step / (steps_per_epoch * optim.epochs)
+    by_time = seconds / (60 * optim.minutes) if optim.minutes else 0.0
     return min(1.0, max(by_steps, by_time))
 
 
-def learning_rate(progress: float, epoch: int, how: OptimConfig) -> float:
+def learning_rate(progress: float, epoch: int, optim: OptimConfig) -> float:
     """Linear warm-up, then a cosine to zero at progress 1, or `factor` for each milestone that `epoch` has reached.
 
     epoch: how many are done.
     """
-    if progress < how.warmup:
-        return how.lr * max(progress / how.warmup, 0.01)
-    if how.schedule == "steps":
-        return how.lr * how.factor ** sum(epoch >= milestone for milestone in how.milestones)
-    return how.lr * 0.5 * (1 + math.cos(math.pi * (progress - how.warmup) / (1 - how.warmup)))
+    if progress < optim.warmup:
+        return optim.lr * max(progress / optim.warmup, 0.01)
+    if optim.schedule == "steps":
+        return optim.lr * optim.factor ** sum(epoch >= milestone for milestone in optim.milestones)
+    return optim.lr * 0.5 * (1 + math.cos(math.pi * (progress - optim.warmup) / (1 - optim.warmup)))
 
 
-def out_of_time(seconds: float, how: OptimConfig) -> bool:
+def out_of_time(seconds: float, optim: OptimConfig) -> bool:
     """Whether the time limit is reached; looked at after every batch, since an epoch may outlast it."""
-    return how.minutes is not None and seconds >= 60 * how.minutes
+    return optim.minutes is not None and seconds >= 60 * optim.minutes
 
 
 @torch.no_grad()
@@ -88,6 +88,6 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
     old, new = list(average.state_dict().values()), list(model.state_dict().values())
     numbers = [i for i, value in enumerate(old) if value.is_floating_point()]
     torch._foreach_lerp_([old[i] for i in numbers], [new[i] for i in numbers], 1 - decay)
-    for mine, other in zip(old, new, strict=True):
-        if not mine.is_floating_point():
-            mine.copy_(other)
+    for averaged, latest in zip(old, new, strict=True):
+        if not averaged.is_floating_point():
+            averaged.copy_(latest)

@@ -121,9 +121,9 @@ def _person(picture: np.ndarray, x: float, name: str, rng: np.random.Generator) 
 
 
 def _pose(rng: np.random.Generator) -> np.ndarray:
-    """Joints (14, 2) of a figure about 180 px tall around (0, 0), limbs at random angles."""
+    """Joints (14, 2) of a person about 180 px tall around (0, 0), limbs at random angles."""
     place = {"neck": (0.0, -60.0), "head": (rng.uniform(-5, 5), -84.0)}
-    for side, sign in (("left", 1), ("right", -1)):  # a figure that faces us has its left on our right
+    for side, sign in (("left", 1), ("right", -1)):  # a person that faces us has its left on our right
         place[f"{side}_shoulder"], place[f"{side}_hip"] = (sign * 18.0, -54.0), (sign * 12.0, 4.0)
         chains = (("shoulder", "elbow", "wrist", 30, 1.2), ("hip", "knee", "ankle", 42, 0.5))
         for root, middle, end, length, spread in chains:

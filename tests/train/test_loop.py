@@ -218,9 +218,9 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_batch(tmp_path: Path, c
     kept = torch.load(folder / "nan-batch.pt", weights_only=True)
     assert not math.isfinite(kept["losses"]["loss"])
     assert len(kept["images"]) == 2 * kept["n_low"] == 2 * len(kept["people"])
-    names = [f"{pair.low.figure.pair_id} {pair.low.figure.person_id}" for pair in data.train]
+    names = [f"{pair.low.person.pair_id} {pair.low.person.person_id}" for pair in data.train]
     chosen = data.train[names.index(kept["people"][0])]
-    assert chosen.low.figure.keypoints[:, 2].astype(bool).tolist() == kept["labelled"][0].tolist()
+    assert chosen.low.person.keypoints[:, 2].astype(bool).tolist() == kept["labelled"][0].tolist()
     assert (folder / "nan-batch.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -25,27 +25,27 @@ def schedule(**changes: object) -> OptimConfig:
 
 
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine_to_zero() -> None:
-    how = schedule()
-    assert learning_rate(0.1, 0, how) == pytest.approx(0.5)
-    assert learning_rate(0.2, 0, how) == pytest.approx(1.0)
-    assert learning_rate(0.6, 0, how) == pytest.approx(0.5)
-    assert learning_rate(1.0, 0, how) == pytest.approx(0.0)
-    assert 0 < learning_rate(0.0, 0, how) < 0.05
+    optim = schedule()
+    assert learning_rate(0.1, 0, optim) == pytest.approx(0.5)
+    assert learning_rate(0.2, 0, optim) == pytest.approx(1.0)
+    assert learning_rate(0.6, 0, optim) == pytest.approx(0.5)
+    assert learning_rate(1.0, 0, optim) == pytest.approx(0.0)
+    assert 0 < learning_rate(0.0, 0, optim) < 0.05
 
 
 def test_steps_multiply_the_learning_rate_at_each_milestone_that_is_reached() -> None:
-    how = schedule(schedule="steps", milestones=(3, 5), factor=0.5, warmup=0.1)
-    rates = [learning_rate(0.5, epoch, how) for epoch in (2, 3, 4, 5, 9)]
+    optim = schedule(schedule="steps", milestones=(3, 5), factor=0.5, warmup=0.1)
+    rates = [learning_rate(0.5, epoch, optim) for epoch in (2, 3, 4, 5, 9)]
     assert rates == [1.0, 0.5, 0.5, 0.25, 0.25]
-    assert learning_rate(0.05, 0, how) == pytest.approx(0.5)
+    assert learning_rate(0.05, 0, optim) == pytest.approx(0.5)
 
 
 def test_progress_is_by_steps_or_by_the_clock_whichever_is_ahead() -> None:
-    assert training_progress(step=25, steps_per_epoch=5, seconds=1e6, how=schedule()) == 0.5
+    assert training_progress(step=25, steps_per_epoch=5, seconds=1e6, optim=schedule()) == 0.5
     timed = schedule(minutes=1.0)
-    assert training_progress(step=25, steps_per_epoch=5, seconds=15.0, how=timed) == 0.5
-    assert training_progress(step=25, steps_per_epoch=5, seconds=45.0, how=timed) == 0.75
-    assert training_progress(step=25, steps_per_epoch=5, seconds=99.0, how=timed) == 1.0
+    assert training_progress(step=25, steps_per_epoch=5, seconds=15.0, optim=timed) == 0.5
+    assert training_progress(step=25, steps_per_epoch=5, seconds=45.0, optim=timed) == 0.75
+    assert training_progress(step=25, steps_per_epoch=5, seconds=99.0, optim=timed) == 1.0
 
 
 def test_averaged_weights_follow_their_definition(config: Config) -> None:

@@ -72,9 +72,9 @@ def epoch_batches(
     world = world or World(0, 1, CPU)
     order = np.random.default_rng([config.seed, epoch]).permutation(len(pairs))
     for chosen in np.array_split(order, batches_per_epoch(len(pairs), config.optim.batch))[skip:]:
-        mine = world.share(chosen.tolist())
-        share = len(mine) * world.size / len(chosen)
-        yield train_batch([(i, pairs[i]) for i in mine], config, epoch, world.device, share)
+        own = world.share(chosen.tolist())
+        share = len(own) * world.size / len(chosen)
+        yield train_batch([(i, pairs[i]) for i in own], config, epoch, world.device, share)
 
 
 def batches_per_epoch(people: int, batch: int) -> int:
@@ -89,7 +89,7 @@ def train_batch(
     changes = []
     for index, pair in chosen:
         rng = np.random.default_rng([config.seed, epoch, index])
-        changes.append(draw(rng, config.augment, pair.well.figure.keypoints, pair.well.plain, config.size))
+        changes.append(draw(rng, config.augment, pair.well.person.keypoints, pair.well.plain, config.size))
     matrices = np.stack([change_matrix(change, config.size) for change in changes])
     flipped = np.array([change.flip for change in changes])
     gains = torch.tensor([change.gains for change in changes], dtype=torch.float32, device=device)
@@ -102,7 +102,7 @@ def train_batch(
         to_input = matrices @ np.stack([crop.plain for crop in crops])
         pixels = warped(crops, to_input, config.size, device)
         network_input(pixels, light, config.input, gains, out=images[number * n : (number + 1) * n])
-        keypoints = np.stack([crop.figure.keypoints for crop in crops])
+        keypoints = np.stack([crop.person.keypoints for crop in crops])
         keypoints[flipped] = keypoints[flipped][:, list(FLIP_INDICES)]
         joints.append(keypoints[..., :2] @ to_input[:, :2, :2].transpose(0, 2, 1) + to_input[:, None, :2, 2])
         labelled.append(keypoints[..., 2] > 0)
@@ -128,10 +128,10 @@ def warped(crops: Sequence[Crop], to_input: Matrix, size: tuple[int, int], devic
         pixels = pixels.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else pixels.to(device)
         borders = torch.tensor([crop.border for crop in crops], dtype=torch.float32, device=device)
         return sampled(pixels, borders, torch.from_numpy(matrices).to(device), size)
-    found = np.empty((len(crops), *size, 3), np.uint8)
-    for crop, matrix, out in zip(crops, matrices, found, strict=True):
+    inputs = np.empty((len(crops), *size, 3), np.uint8)
+    for crop, matrix, out in zip(crops, matrices, inputs, strict=True):
         cv2.warpAffine(crop.pixels, matrix[:2], (size[1], size[0]), dst=out, borderValue=crop.border)
-    return torch.from_numpy(found).permute(0, 3, 1, 2)
+    return torch.from_numpy(inputs).permute(0, 3, 1, 2)
 
 
 def sampled(pixels: Tensor, borders: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
@@ -153,12 +153,12 @@ def sampled(pixels: Tensor, borders: Tensor, matrices: Tensor, size: tuple[int, 
 
 
 def plain_inputs(
-    crops: Sequence[Crop], size: tuple[int, int], how: InputConfig
+    crops: Sequence[Crop], size: tuple[int, int], config: InputConfig
 ) -> tuple[Tensor, npt.NDArray[np.float64]]:
     """People of one lighting, unchanged: inputs float32 (N, 3, H, W) and matrices (N, 3, 3) from image to input."""
     placed = [place(crop, PLAIN, size) for crop in crops]
     images = torch.from_numpy(np.stack([pixels for pixels, _ in placed])).permute(0, 3, 1, 2)
-    return network_input(images, crops[0].figure.light, how), np.stack([matrix for _, matrix in placed])
+    return network_input(images, crops[0].person.light, config), np.stack([matrix for _, matrix in placed])
 
 
 def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:

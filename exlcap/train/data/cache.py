@@ -26,7 +26,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import one_at_a_time, sha256_bytes
 from exlcap.train.config import InputConfig
 from exlcap.train.data.crops import MARGIN, Crop, as_crop, by_image, cut_pixels, kept_size, mean_colour
-from exlcap.train.data.people import Figure, read_image
+from exlcap.train.data.people import LabelledPerson, read_image
 
 FORMAT = 1
 """To be raised when `crops` cuts other pixels than before."""
@@ -35,30 +35,30 @@ DAY_S = 86_400
 
 
 def cached_crops(
-    data: Path, split: str, checksum: str, figures: Sequence[Figure], size: tuple[int, int], how: InputConfig
+    data: Path, split: str, checksum: str, people: Sequence[LabelledPerson], size: tuple[int, int], config: InputConfig
 ) -> list[Crop]:
     """Crops of the people of a split of the data set in `data`, in the order given, cut now if they are not yet there.
 
     checksum: of the data set. size: (height, width) of the input.
     Raises ExlcapError when an image is missing or damaged, or when there is no room for the cache.
     """
-    key = _key(checksum, figures, size, how)
+    key = _key(checksum, people, size, config)
     folder = data.parent.parent / "cache" / "crops" / f"{data.name}-{split}-{key}"
-    shape = (len(figures), *kept_size(size), 3)
+    shape = (len(people), *kept_size(size), 3)
     if not _whole(folder, shape):
         with one_at_a_time(folder, f"cuts the people of {data.name}"):
             if not _whole(folder, shape):
-                _fill(folder, data, figures, shape, size, how)
+                _fill(folder, data, people, shape, size, config)
     pixels = np.load(folder / PIXELS, mmap_mode="r")
     borders = np.load(folder / BORDERS)
-    return [as_crop(figure, pixels[i], tuple(borders[i].tolist()), size, how) for i, figure in enumerate(figures)]
+    return [as_crop(person, pixels[i], tuple(borders[i].tolist()), size, config) for i, person in enumerate(people)]
 
 
-def _key(checksum: str, figures: Sequence[Figure], size: tuple[int, int], how: InputConfig) -> str:
+def _key(checksum: str, people: Sequence[LabelledPerson], size: tuple[int, int], config: InputConfig) -> str:
     """Everything that decides on the pixels, in 16 hexadecimal digits."""
-    about = [FORMAT, checksum, size, MARGIN, how.box_scale, how.resampling]
-    people = [(figure.file, figure.light, figure.box) for figure in figures]
-    return sha256_bytes(json.dumps([about, people]).encode())[:16]
+    about = [FORMAT, checksum, size, MARGIN, config.box_scale, config.resampling]
+    boxes = [(person.file, person.light, person.box) for person in people]
+    return sha256_bytes(json.dumps([about, boxes]).encode())[:16]
 
 
 def _whole(folder: Path, shape: tuple[int, ...]) -> bool:
@@ -76,7 +76,12 @@ def _whole(folder: Path, shape: tuple[int, ...]) -> bool:
 
 
 def _fill(
-    folder: Path, data: Path, figures: Sequence[Figure], shape: tuple[int, ...], size: tuple[int, int], how: InputConfig
+    folder: Path,
+    data: Path,
+    people: Sequence[LabelledPerson],
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    config: InputConfig,
 ) -> None:
     """Cut everybody, each image decoded once, on as many threads as there are cores."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,16 +89,16 @@ def _fill(
     need = int(np.prod(shape))
     if need > (free := shutil.disk_usage(folder.parent).free):
         raise ExlcapError(
-            f"the crops of {len(figures)} people need {_gb(need)} and {folder.parent} has {_gb(free)} free",
+            f"the crops of {len(people)} people need {_gb(need)} and {folder.parent} has {_gb(free)} free",
             "free some space, for instance by deleting crops of other data sets there, or train on smaller inputs",
         )
-    say(f"cutting {len(figures)} people out of their images, once: {_gb(need)} in {folder.parent}")
+    say(f"cutting {len(people)} people out of their images, once: {_gb(need)} in {folder.parent}")
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     part.mkdir()
     try:
         pixels = np.lib.format.open_memmap(part / PIXELS, "w+", np.uint8, shape)
         borders = np.zeros((shape[0], 3), np.float64)
-        _cut_all(data, figures, pixels, borders, size, how)
+        _cut_all(data, people, pixels, borders, size, config)
         pixels.flush()
         np.save(part / BORDERS, borders)
         part.rename(folder)
@@ -102,15 +107,15 @@ def _fill(
 
 
 def _cut_all(
-    data: Path, figures: Sequence[Figure], pixels: npt.NDArray[np.uint8], borders: npt.NDArray[np.float64],
-    size: tuple[int, int], how: InputConfig,
+    data: Path, people: Sequence[LabelledPerson], pixels: npt.NDArray[np.uint8], borders: npt.NDArray[np.float64],
+    size: tuple[int, int], config: InputConfig,
 ) -> None:  # fmt: skip
-    files = by_image(figures)
+    files = by_image(people)
 
     def cut_image(file: str) -> None:
         image = read_image(data, file)
         for place in files[file]:
-            pixels[place] = cut_pixels(image, figures[place], size, how)
+            pixels[place] = cut_pixels(image, people[place], size, config)
             borders[place] = mean_colour(pixels[place])
 
     with progress("crops", len(files)) as step, ThreadPoolExecutor(os.cpu_count()) as pool:

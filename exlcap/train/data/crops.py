@@ -20,7 +20,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.labels import Box
 from exlcap.train.config import InputConfig
 from exlcap.train.data.augment import Change, Matrix, change_matrix
-from exlcap.train.data.people import REBUILD, Figure, Rgb8, read_image
+from exlcap.train.data.people import REBUILD, LabelledPerson, Rgb8, read_image
 
 MARGIN = 1.5
 """Side of what is kept over side of the crop: room for rotation, scale and shift."""
@@ -37,7 +37,7 @@ class Crop:
     input without any change.
     """
 
-    figure: Figure
+    person: LabelledPerson
     pixels: Rgb8
     border: Colour
     to_pixels: Matrix
@@ -68,31 +68,33 @@ def plain_matrix(box: Box, size: tuple[int, int], box_scale: tuple[float, float]
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1.0]])
 
 
-def crop_people(folder: Path, figures: Sequence[Figure], size: tuple[int, int], how: InputConfig) -> list[Crop]:
+def crop_people(
+    folder: Path, people: Sequence[LabelledPerson], size: tuple[int, int], config: InputConfig
+) -> list[Crop]:
     """Crops of people in the order given, every image decoded once. size: (height, width) of the input.
 
     Raises ExlcapError when an image is missing or damaged.
     """
     crops: dict[int, Crop] = {}
-    for file, places in by_image(figures).items():
+    for file, places in by_image(people).items():
         image = read_image(folder, file)
         for place in places:
-            crops[place] = cut(image, figures[place], size, how)
-    return [crops[place] for place in range(len(figures))]
+            crops[place] = cut(image, people[place], size, config)
+    return [crops[place] for place in range(len(people))]
 
 
-def by_image(figures: Sequence[Figure]) -> dict[str, list[int]]:
-    """Places of people in `figures` by the image they are in."""
+def by_image(people: Sequence[LabelledPerson]) -> dict[str, list[int]]:
+    """Places of people in `people` by the image they are in."""
     places: dict[str, list[int]] = defaultdict(list)
-    for place, figure in enumerate(figures):
-        places[figure.file].append(place)
+    for place, person in enumerate(people):
+        places[person.file].append(place)
     return dict(places)
 
 
-def cut(image: Rgb8, figure: Figure, size: tuple[int, int], how: InputConfig) -> Crop:
+def cut(image: Rgb8, person: LabelledPerson, size: tuple[int, int], config: InputConfig) -> Crop:
     """Cut one person out of an image, uint8 (H, W, 3). Raises ExlcapError for a box outside the image."""
-    pixels = cut_pixels(image, figure, size, how)
-    return as_crop(figure, pixels, mean_colour(pixels), size, how)
+    pixels = cut_pixels(image, person, size, config)
+    return as_crop(person, pixels, mean_colour(pixels), size, config)
 
 
 def mean_colour(pixels: Rgb8) -> Colour:
@@ -113,36 +115,36 @@ def _region_of(plain: Matrix, size: tuple[int, int]) -> _Region:
     return _Region(round(centre[0] - (width - 1) / 2), round(centre[1] - (height - 1) / 2), width, height)
 
 
-def as_crop(figure: Figure, pixels: Rgb8, border: Colour, size: tuple[int, int], how: InputConfig) -> Crop:
+def as_crop(person: LabelledPerson, pixels: Rgb8, border: Colour, size: tuple[int, int], config: InputConfig) -> Crop:
     """A person's kept pixels with the matrices that tell where they are from."""
-    plain = plain_matrix(figure.box, size, how.box_scale)
+    plain = plain_matrix(person.box, size, config.box_scale)
     region = _region_of(plain, size)
     height, width = kept_size(size)
     sx, sy = width / region.width, height / region.height
     to_pixels = np.array([[sx, 0, (0.5 - region.left) * sx - 0.5], [0, sy, (0.5 - region.top) * sy - 0.5], [0, 0, 1.0]])
-    return Crop(figure, pixels, border, to_pixels, plain)
+    return Crop(person, pixels, border, to_pixels, plain)
 
 
-def cut_pixels(image: Rgb8, figure: Figure, size: tuple[int, int], how: InputConfig) -> Rgb8:
+def cut_pixels(image: Rgb8, person: LabelledPerson, size: tuple[int, int], config: InputConfig) -> Rgb8:
     """What is kept of a person: uint8 (h, w, 3). Raises ExlcapError for a box outside the image."""
-    region = _region_of(plain_matrix(figure.box, size, how.box_scale), size)
+    region = _region_of(plain_matrix(person.box, size, config.box_scale), size)
     if (
         region.left >= image.shape[1] or region.top >= image.shape[0]
         or region.left + region.width <= 0 or region.top + region.height <= 0
     ):  # fmt: skip
         raise ExlcapError(
-            f"{figure.file}: the box of person {figure.person_id} lies outside the image of "
+            f"{person.file}: the box of person {person.person_id} lies outside the image of "
             f"{image.shape[1]}x{image.shape[0]} pixels",
             REBUILD,
         )
     height, width = kept_size(size)
-    found = _pixels_of(image, region)
+    region_pixels = _pixels_of(image, region)
     shrinks = region.height >= height and region.width >= width
-    averaged = how.resampling == "area"
+    averaged = config.resampling == "area"
     kept = cv2.resize(
-        found, (width, height), interpolation=cv2.INTER_AREA if shrinks and averaged else cv2.INTER_LINEAR
+        region_pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks and averaged else cv2.INTER_LINEAR
     )
-    if figure.light == "low" and averaged:
+    if person.light == "low" and averaged:
         kept = _stretched(kept)
     pixels: Rgb8 = np.rint(kept).astype(np.uint8)
     return pixels

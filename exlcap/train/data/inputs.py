@@ -15,7 +15,7 @@ OFFICIAL_WELL = ((0.3457, 0.3460, 0.3463), (0.1477, 0.1482, 0.1483))
 
 
 def network_input(
-    images: Tensor, light: Light, how: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
+    images: Tensor, light: Light, config: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Images of one lighting as the network expects them, on any device; float (N, 3, H, W), channels last in memory.
 
@@ -27,12 +27,12 @@ def network_input(
     images = images.float() if peak == 255 else images
     factor = images.new_full((images.shape[0], 3), 1 / peak)
     if light == "low":
-        factor = brightening(images, how.low_mean, peak)
+        factor = brightening(images, config.low_mean, peak)
     if gains is not None:
         factor = factor * gains
-    if how.normalisation == "official" and light == "low":
+    if config.normalisation == "official" and light == "low":
         return _scaled(images, factor, images.new_zeros(3), out)
-    mean, deviation = (images.new_tensor(v) for v in (IMAGENET if how.normalisation == "equal" else OFFICIAL_WELL))
+    mean, deviation = (images.new_tensor(v) for v in (IMAGENET if config.normalisation == "equal" else OFFICIAL_WELL))
     return _scaled(images, factor / deviation, -mean / deviation, out)
 
 

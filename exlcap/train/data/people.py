@@ -25,10 +25,11 @@ Rgb8 = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Figure:
+class LabelledPerson:
     """A person in one image. file: below images/. keypoints: float64 (14, 3) of x, y, flag. box: x, y, w, h.
 
-    The same person of a pair has the same `pair_id` and `person_id` in both images.
+    A person keeps `pair_id` and `person_id` in both images of a pair. Of a detected person no joint is labelled: all
+    flags are 0.
     """
 
     file: str
@@ -44,20 +45,20 @@ class Figure:
 class PersonPair:
     """The same person in both images of a pair."""
 
-    low: Figure
-    well: Figure
+    low: LabelledPerson
+    well: LabelledPerson
 
 
 @dataclass(frozen=True)
 class Split:
-    """One annotation file. `figures` are the people with a box and a joint; crowds are left out, as COCO ignores them.
+    """One annotation file. people: those with a box and a labelled joint; crowds are left out, as COCO ignores them.
 
-    coco: the file itself, for pycocotools. unpaired: people that only one image of their pair shows.
+    coco: the file itself, for pycocotools. unpaired: how many people appear in only one image of their pair.
     """
 
     name: str
     coco: dict[str, Any]
-    figures: tuple[Figure, ...]
+    people: tuple[LabelledPerson, ...]
     pairs: tuple[PersonPair, ...] = ()
     unpaired: int = 0
 
@@ -76,8 +77,8 @@ def check_dataset(folder: Path) -> None:
 
 def other_tests(folder: Path) -> list[str]:
     """Test splits beyond the paper's five, as the cameras of ExLPose-OCN ("A7M3", "RICOH3")."""
-    found = sorted(path.stem.removeprefix("test_") for path in (folder / "annotations").glob("test_*.json"))
-    return [name for name in found if name not in TEST_SPLITS]
+    names = sorted(path.stem.removeprefix("test_") for path in (folder / "annotations").glob("test_*.json"))
+    return [name for name in names if name not in TEST_SPLITS]
 
 
 def data_checksum(folder: Path) -> str:
@@ -100,20 +101,20 @@ def read_split(folder: Path, name: str) -> Split | None:
         annotations: list[dict[str, Any]] = data["annotations"]
     except (KeyError, TypeError, ValueError) as error:
         raise ExlcapError(f"{path} is not a COCO keypoint file: {type(error).__name__}: {error}", REBUILD) from None
-    figures: list[Figure] = []
-    people: dict[tuple[str, str], dict[Light, Figure]] = defaultdict(dict)
+    people: list[LabelledPerson] = []
+    sides: dict[tuple[str, str], dict[Light, LabelledPerson]] = defaultdict(dict)
     for number, annotation in enumerate(annotations):
         try:
-            figure = _figure(annotation, images)
-            if figure is None:
+            person = _labelled_person(annotation, images)
+            if person is None:
                 continue
-            figures.append(figure)
-            people[figure.pair_id, figure.person_id][figure.light] = figure
+            people.append(person)
+            sides[person.pair_id, person.person_id][person.light] = person
         except (KeyError, TypeError, ValueError) as error:
             where = annotation.get("id", f"number {number}")
             raise ExlcapError(f"{path}: annotation {where}: {type(error).__name__}: {error}", REBUILD) from None
-    pairs = tuple(PersonPair(p["low"], p["well"]) for p in people.values() if len(p) == 2)
-    return Split(name, data, tuple(figures), pairs, len(people) - len(pairs))
+    pairs = tuple(PersonPair(p["low"], p["well"]) for p in sides.values() if len(p) == 2)
+    return Split(name, data, tuple(people), pairs, len(sides) - len(pairs))
 
 
 def one_light(split: Split, light: Light) -> Split:
@@ -124,11 +125,11 @@ def one_light(split: Split, light: Light) -> Split:
     return Split(
         name=f"{split.name} ({light})",
         coco={**split.coco, "images": images, "annotations": annotations},
-        figures=tuple(figure for figure in split.figures if figure.light == light),
+        people=tuple(person for person in split.people if person.light == light),
     )
 
 
-def _figure(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]]) -> Figure | None:
+def _labelled_person(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]]) -> LabelledPerson | None:
     """A checked annotation; None for crowds and for people without a labelled joint."""
     image = images[annotation["image_id"]]
     keypoints = np.array(annotation["keypoints"], np.float64).reshape(N_JOINTS, 3)
@@ -141,7 +142,7 @@ def _figure(annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any
     light = image["lighting"]
     if light not in ("well", "low"):
         raise ValueError(f"lighting of image {image['id']} must be 'well' or 'low', found {light!r}")
-    return Figure(
+    return LabelledPerson(
         file=str(image["file_name"]),
         light=light,
         image_id=int(image["id"]),

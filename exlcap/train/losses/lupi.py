@@ -56,18 +56,18 @@ class _Head(torch.autograd.Function):
         return whole, None
 
 
-def lupi_loss(low: Sequence[Tensor], well: Sequence[Tensor], how: LupiConfig, match: Match) -> Tensor:
+def lupi_loss(low: Sequence[Tensor], well: Sequence[Tensor], config: LupiConfig, match: Match) -> Tensor:
     """Sum over layers of the distance of features, mean or sum over the pairs of the batch; a scalar.
 
     low, well: features in both lights, one (N, C, H, W) per layer.
     match: "gram" compares Gram matrices G = F F^T, "features" the features F themselves (Table 4's feature matching).
-    how.normalisation: "paper" divides a layer by 4 C^2 (H W)^2, as eq. 3 (by C H W with "features"); "relative" by the
-    batch's mean ||G_well||_F^2, which makes the loss independent of the scale of the features. (The mean, since a
-    single person's may be near 0.)
+    config.normalisation: "paper" divides a layer by 4 C^2 (H W)^2, as eq. 3 (by C H W with "features"); "relative" by
+    the batch's mean ||G_well||_F^2, which makes the loss independent of the scale of the features. (The mean, since
+    that of a single person may be near 0.)
     """
     device = low[0].device.type
     with torch.autocast(device, enabled=False):
-        layers = [_layer_loss(full(a), full(b.detach()), how, match) for a, b in zip(low, well, strict=True)]
+        layers = [_layer_loss(full(a), full(b.detach()), config, match) for a, b in zip(low, well, strict=True)]
         return torch.stack(layers).sum()
 
 
@@ -76,7 +76,7 @@ def full(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def _layer_loss(low: Tensor, well: Tensor, how: LupiConfig, match: Match) -> Tensor:
+def _layer_loss(low: Tensor, well: Tensor, config: LupiConfig, match: Match) -> Tensor:
     if low.shape != well.shape or low.dim() != 4:
         raise ValueError(
             f"low and well features: expected one shape (N, C, H, W), got {tuple(low.shape)} and {tuple(well.shape)}"
@@ -89,8 +89,8 @@ def _layer_loss(low: Tensor, well: Tensor, how: LupiConfig, match: Match) -> Ten
     else:
         distance, scale = _gram_distance(f, e)
         paper = 4 * channels**2 * positions**2
-    total = distance.mean() if how.batch == "mean" else distance.sum()
-    if how.normalisation == "paper":
+    total = distance.mean() if config.batch == "mean" else distance.sum()
+    if config.normalisation == "paper":
         return total / paper
     return total / scale.mean().clamp_min(torch.finfo(scale.dtype).tiny)
 

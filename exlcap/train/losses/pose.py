@@ -14,7 +14,9 @@ from exlcap.train.losses.lupi import full
 TINY = 1e-12
 
 
-def pose_losses(levels: Sequence[Tensor], refined: Tensor, joints: Tensor, labelled: Tensor, how: LossConfig) -> Tensor:
+def pose_losses(
+    levels: Sequence[Tensor], refined: Tensor, joints: Tensor, labelled: Tensor, config: LossConfig
+) -> Tensor:
     """Loss of each person: GlobalNet's levels plus RefineNet. Returns (N,), in float32 where maps are of less.
 
     levels, refined: heat maps (N, K, H, W) as the network gives them. joints: (N, K, 2) in heat map pixels. labelled:
@@ -26,33 +28,33 @@ def pose_losses(levels: Sequence[Tensor], refined: Tensor, joints: Tensor, label
     counted = labelled & inside(joints, size)
     loss = torch.zeros(len(refined), dtype=full(refined).dtype, device=refined.device)
     for level, maps in enumerate(levels):
-        wanted = _targets(joints, size, how, level)
-        if how.absent == "official":
-            per_person = joint_losses(maps, wanted * counted[..., None, None], how).mean(1)
+        wanted = _targets(joints, size, config, level)
+        if config.absent == "official":
+            per_person = joint_losses(maps, wanted * counted[..., None, None], config).mean(1)
         else:
-            per_person = masked_mean(joint_losses(maps, wanted, how), counted)
-        loss = loss + how.level_weight * per_person
-    per_joint = joint_losses(refined, _targets(joints, size, how, len(levels)), how)
-    if how.kind == "softmax":
+            per_person = masked_mean(joint_losses(maps, wanted, config), counted)
+        loss = loss + config.level_weight * per_person
+    per_joint = joint_losses(refined, _targets(joints, size, config, len(levels)), config)
+    if config.kind == "softmax":
         return loss + masked_mean(per_joint, counted)
-    return loss + hardest_mean(per_joint, counted, how.hard_joints, always=how.absent == "official")
+    return loss + hardest_mean(per_joint, counted, config.hard_joints, always=config.absent == "official")
 
 
-def _targets(joints: Tensor, size: tuple[int, int], how: LossConfig, level: int) -> Tensor:
+def _targets(joints: Tensor, size: tuple[int, int], config: LossConfig, level: int) -> Tensor:
     """Target maps of GlobalNet's level 0 to 3 or of RefineNet, 4."""
-    if how.targets == "official":
-        return how.peak * official_targets(joints, size, OFFICIAL_KERNELS[level])
-    return how.peak * targets(joints, size, (*how.level_sigmas, how.refine_sigma)[level])
+    if config.targets == "official":
+        return config.peak * official_targets(joints, size, OFFICIAL_KERNELS[level])
+    return config.peak * targets(joints, size, (*config.level_sigmas, config.refine_sigma)[level])
 
 
-def joint_losses(maps: Tensor, target: Tensor, how: LossConfig) -> Tensor:
+def joint_losses(maps: Tensor, target: Tensor, config: LossConfig) -> Tensor:
     """Loss of each joint, (N, K). maps, target: (N, K, H, W).
 
     "mse": mean over pixels of the squared difference. "softmax": cross-entropy between the map's softmax over space and
     the target normalised to sum 1, less the target's entropy, so that a perfect map has loss 0.
     """
     maps = full(maps)
-    if how.kind == "mse":
+    if config.kind == "mse":
         return (maps - target).square().mean((2, 3))
     wanted = target.flatten(2)
     wanted = wanted / wanted.sum(2, keepdim=True).clamp_min(TINY)
@@ -73,8 +75,8 @@ def hardest_mean(values: Tensor, mask: Tensor, keep: int, always: bool = False) 
     return hardest.sum(1) / (keep if always else mask.sum(1).clamp(1, keep))
 
 
-def probabilities(maps: Tensor, how: LossConfig) -> Tensor:
+def probabilities(maps: Tensor, config: LossConfig) -> Tensor:
     """Heat maps as they are decoded: not negative, and for "softmax" of sum 1. (N, K, H, W)."""
-    if how.kind == "mse":
-        return full(maps).clamp_min(0) / how.peak
+    if config.kind == "mse":
+        return full(maps).clamp_min(0) / config.peak
     return full(maps).flatten(2).softmax(2).view(maps.shape)

@@ -1,7 +1,7 @@
 """Lighting-specific batch normalisation (LSBN, Lee et al. 2023, section 4.2): one BatchNorm per lighting condition.
 
 A batch is ordered [low..., well...]. How many of its images are low-light is said once per forward pass, in the
-`Lighting` that all layers of a model share, so an LSBN takes and gives one tensor, as a BatchNorm2d does.
+`BatchLights` that all layers of a model share, so an LSBN takes and gives one tensor, as a BatchNorm2d does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Norm = Callable[[int], nn.Module]
 """Makes the normalisation layer for a number of channels."""
 
 
-class Lighting:
+class BatchLights:
     """How many images at the head of the batch in flight are low-light; the rest are well-lit."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Lighting:
     def n_low(self) -> int:
         """Number of low-light images. Raises RuntimeError outside `batch`."""
         if self._n_low is None:
-            raise RuntimeError("the lighting of this batch was never said: call the model, not a layer of it")
+            raise RuntimeError("the lights of this batch are not known: call the model, not one of its layers")
         return self._n_low
 
     @contextmanager
@@ -49,13 +49,13 @@ class ApartBN2d(nn.BatchNorm2d):
     same running mixture of them.
     """
 
-    def __init__(self, channels: int, lighting: Lighting) -> None:
+    def __init__(self, channels: int, batch: BatchLights) -> None:
         super().__init__(channels)
-        self._lighting = lighting
+        self._batch = batch
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W), the low-light images first; the same shape comes back."""
-        n_low = self._lighting.n_low
+        n_low = self._batch.n_low
         if not self.training or n_low in (0, x.shape[0]):
             return super().forward(x)
         return torch.cat([super().forward(x[:n_low]), super().forward(x[n_low:])])
@@ -64,15 +64,15 @@ class ApartBN2d(nn.BatchNorm2d):
 class LSBN2d(nn.Module):
     """Stands in for BatchNorm2d: the low-light head of the batch goes through `low`, the rest through `well`."""
 
-    def __init__(self, channels: int, lighting: Lighting) -> None:
+    def __init__(self, channels: int, batch: BatchLights) -> None:
         super().__init__()
         self.low = nn.BatchNorm2d(channels)
         self.well = nn.BatchNorm2d(channels)
-        self._lighting = lighting
+        self._batch = batch
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each condition with its own statistics. x: (N, C, H, W); the same shape comes back."""
-        n_low = self._lighting.n_low
+        n_low = self._batch.n_low
         if n_low == 0:
             return self.well(x)  # type: ignore[no-any-return]
         if n_low == len(x):

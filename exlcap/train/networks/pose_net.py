@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from exlcap.core.joints import N_JOINTS
 from exlcap.train.config import ModelConfig
 from exlcap.train.networks.cpn import GlobalNet, RefineNet
-from exlcap.train.networks.lsbn import ApartBN2d, Lighting, LSBN2d, Norm
+from exlcap.train.networks.lsbn import ApartBN2d, BatchLights, LSBN2d, Norm
 from exlcap.train.networks.resnet import Features, ResNet
 
 STRIDE = 4
@@ -32,13 +32,13 @@ class PoseNet(nn.Module):
 
     def __init__(self, config: ModelConfig, lsbn: bool) -> None:
         super().__init__()
-        self.lighting = Lighting()
+        self.lights = BatchLights()
 
         def shared(channels: int) -> nn.Module:
-            return ApartBN2d(channels, self.lighting) if config.shared_bn == "apart" else nn.BatchNorm2d(channels)
+            return ApartBN2d(channels, self.lights) if config.shared_bn == "apart" else nn.BatchNorm2d(channels)
 
         def specific(channels: int) -> nn.Module:
-            return LSBN2d(channels, self.lighting)
+            return LSBN2d(channels, self.lights)
 
         norm: Norm = specific if lsbn else shared
         head_norm: Norm = norm if config.lsbn == "everywhere" else shared
@@ -52,7 +52,7 @@ class PoseNet(nn.Module):
 
         images: float (N, 3, height, width), normalised. n_low: how many of them, at the head, are low-light.
         """
-        with self.lighting.batch(images.shape[0], n_low):  # len() would fix the batch size of an exported graph
+        with self.lights.batch(images.shape[0], n_low):  # len() would fix the batch size of an exported graph
             features: Features = self.backbone(images)
             pyramid, levels = self.global_net(features[1:], predict=self.training)
             return Output(levels, self.refine_net(pyramid), features)

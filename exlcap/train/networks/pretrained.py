@@ -82,8 +82,8 @@ def fitted(backbone: ResNet, path: Path) -> dict[str, Tensor]:
         if value is None and name.endswith(COUNTER):
             values[name] = torch.zeros((), dtype=torch.long)
         elif value is None or value.shape != now.shape:
-            found = "missing" if value is None else f"of shape {tuple(value.shape)}"
-            raise _misfit(path, f"{source} is {found}, expected shape {tuple(now.shape)}")
+            problem = "missing" if value is None else f"of shape {tuple(value.shape)}"
+            raise _misfit(path, f"{source} is {problem}, expected shape {tuple(now.shape)}")
         else:
             values[name] = value
     if left := [name for name in given if name not in used and not name.startswith(CLASSIFIER)]:

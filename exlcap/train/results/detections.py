@@ -20,7 +20,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json
 from exlcap.core.joints import N_JOINTS
 from exlcap.core.labels import Box, as_box
-from exlcap.train.data.people import Figure, Split
+from exlcap.train.data.people import LabelledPerson, Split
 
 PERSON = 1
 """COCO's category of people; boxes of other categories are passed over."""
@@ -40,7 +40,7 @@ class Detection:
 class Detections:
     """What a detector found, and the images it looked at."""
 
-    found: tuple[Detection, ...]
+    boxes: tuple[Detection, ...]
     files: frozenset[str]
 
 
@@ -49,7 +49,7 @@ def read_given(given: Sequence[str], splits: Mapping[str, Split]) -> Detections:
 
     Raises ExlcapError naming what is wrong.
     """
-    found: list[Detection] = []
+    boxes: list[Detection] = []
     files: set[str] = set()
     for item in given:
         name, _, path = item.rpartition("=")
@@ -58,13 +58,13 @@ def read_given(given: Sequence[str], splits: Mapping[str, Split]) -> Detections:
         chosen = {name: splits[name]} if name else splits
         some = read_detections(Path(path), {key: split.coco["images"] for key, split in chosen.items()})
         named = {detection.file for detection in some}
-        if twice := named & {detection.file for detection in found}:
+        if twice := named & {detection.file for detection in boxes}:
             raise ExlcapError(f"{path}: image {min(twice)} has detections in an earlier file", "give every image once")
         # whoever detected in one image of a split has looked at all of them
         looked = [_files(split) for split in chosen.values() if name or _files(split) & named]
-        found += some
+        boxes += some
         files.update(*looked)
-    return Detections(tuple(found), frozenset(files))
+    return Detections(tuple(boxes), frozenset(files))
 
 
 def _files(split: Split) -> set[str]:
@@ -84,17 +84,17 @@ def read_detections(path: Path, images: Mapping[str, Sequence[Mapping[str, Any]]
         )
     numbered = {image["id"]: image for part in images.values() for image in part} if len(images) == 1 else {}
     named = {str(image["file_name"]): image for part in images.values() for image in part}
-    found = []
+    detections = []
     for place, entry in enumerate(entries):
         try:
             if entry.get("category_id", PERSON) == PERSON:
-                found.append(_detection(entry, numbered, named, list(images)))
+                detections.append(_detection(entry, numbered, named, list(images)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise ExlcapError(f"{path}: detection {place + 1} of {len(entries)}: {problem}", FORM) from None
-    if not found:
+    if not detections:
         raise ExlcapError(f"{path} holds no detection of category {PERSON} (person)", FORM)
-    return found
+    return detections
 
 
 def _detection(
@@ -122,7 +122,7 @@ def _detection(
     return Detection(str(image["file_name"]), box, score)
 
 
-def detected_figures(split: Split, detections: Detections) -> tuple[list[Figure], list[float]] | None:
+def detected_people(split: Split, detections: Detections) -> tuple[list[LabelledPerson], list[float]] | None:
     """The detections in a split's images as people without joints, and their scores.
 
     None where the detections do not speak of every image of the split.
@@ -130,17 +130,17 @@ def detected_figures(split: Split, detections: Detections) -> tuple[list[Figure]
     images = {str(image["file_name"]): image for image in split.coco["images"]}
     if not images.keys() <= detections.files:
         return None
-    mine = [detection for detection in detections.found if detection.file in images]
-    figures = [
-        Figure(
-            file=found.file,
-            light=images[found.file]["lighting"],
-            image_id=int(images[found.file]["id"]),
-            pair_id=str(images[found.file]["pair_id"]),
+    shown = [detection for detection in detections.boxes if detection.file in images]
+    people = [
+        LabelledPerson(
+            file=detection.file,
+            light=images[detection.file]["lighting"],
+            image_id=int(images[detection.file]["id"]),
+            pair_id=str(images[detection.file]["pair_id"]),
             person_id=f"detection {number}",
             keypoints=np.zeros((N_JOINTS, 3)),
-            box=found.box,
+            box=detection.box,
         )
-        for number, found in enumerate(mine)
+        for number, detection in enumerate(shown)
     ]
-    return figures, [found.score for found in mine]
+    return people, [detection.score for detection in shown]

@@ -12,13 +12,13 @@ import numpy as np
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_atomic, write_json
 from exlcap.core.workspace import Workspace
-from exlcap.train.data.people import REBUILD, TEST_SPLITS, Figure, Split, check_dataset, other_tests, read_split
-from exlcap.train.results.detections import detected_figures, read_given
+from exlcap.train.data.people import REBUILD, TEST_SPLITS, LabelledPerson, Split, check_dataset, other_tests, read_split
+from exlcap.train.results.detections import detected_people, read_given
 from exlcap.train.results.gallery import write_gallery
 from exlcap.train.results.inference import Flip, Predictions
 from exlcap.train.results.precision import Judged, score_people
 from exlcap.train.results.table import OCN_SPLITS, PAPER_NOTE, as_json, as_markdown, as_text, tables
-from exlcap.train.results.trained import Trained, joints_of, load_best
+from exlcap.train.results.trained import Trained, load_best, predict_in_images
 
 FLIP_NOTES: dict[Flip, str] = {
     "none": "without flip test",
@@ -103,42 +103,42 @@ def evaluate_run(
 
 def read_tests(data_folder: Path) -> dict[str, Split]:
     """The test splits that have people, by name, the paper's first. Raises ExlcapError when there are none."""
-    found = {}
+    splits = {}
     for name in (*TEST_SPLITS, *other_tests(data_folder)):
         split = read_split(data_folder, f"test_{name}")
-        if split is not None and split.figures:
-            found[name] = split
-    if not found:
+        if split is not None and split.people:
+            splits[name] = split
+    if not splits:
         raise ExlcapError(f"{data_folder} has no test split with labelled people", REBUILD)
-    return found
+    return splits
 
 
 def judge(
     trained: Trained, data_folder: Path, splits: Mapping[str, Split], protocol: EvalProtocol
 ) -> dict[str, Judged]:
     """Every split judged that has people to look at. Who is in several splits is looked at once."""
-    asked: dict[str, tuple[Sequence[Figure], Sequence[float]]] = {
-        name: (split.figures, [1.0] * len(split.figures)) for name, split in splits.items()
+    asked: dict[str, tuple[Sequence[LabelledPerson], Sequence[float]]] = {
+        name: (split.people, [1.0] * len(split.people)) for name, split in splits.items()
     }
     if protocol.detections:
         detections = read_given(protocol.detections, splits)
-        found = {name: detected_figures(split, detections) for name, split in splits.items()}
-        asked = {name: some for name, some in found.items() if some is not None}
-    unique = {_key(figure): figure for figures, _ in asked.values() for figure in figures}
+        by_split = {name: detected_people(split, detections) for name, split in splits.items()}
+        asked = {name: detected for name, detected in by_split.items() if detected is not None}
+    unique = {_key(person): person for people, _ in asked.values() for person in people}
     place = {key: i for i, key in enumerate(unique)}
-    everybody = joints_of(trained, data_folder, list(unique.values()), protocol.flip)
+    everybody = predict_in_images(trained, data_folder, list(unique.values()), protocol.flip)
     judged = {}
-    for name, (figures, box_scores) in asked.items():
-        mine = np.array([place[_key(figure)] for figure in figures], np.intp)
-        predictions = Predictions(everybody.joints[mine], everybody.scores[mine])
-        scores = score_people(splits[name], figures, predictions, box_scores)
+    for name, (people, box_scores) in asked.items():
+        places = np.array([place[_key(person)] for person in people], np.intp)
+        predictions = Predictions(everybody.joints[places], everybody.scores[places])
+        scores = score_people(splits[name], people, predictions, box_scores)
         assert scores is not None, "read_tests takes splits with people only"
-        judged[name] = Judged(splits[name], tuple(figures), predictions, scores)
+        judged[name] = Judged(splits[name], tuple(people), predictions, scores)
     return judged
 
 
-def _key(figure: Figure) -> tuple[str, tuple[float, ...]]:
-    return figure.file, figure.box
+def _key(person: LabelledPerson) -> tuple[str, tuple[float, ...]]:
+    return person.file, person.box
 
 
 def _dark(judged: Mapping[str, Judged]) -> list[tuple[str, Judged]]:

@@ -156,14 +156,14 @@ def compare(trained: Trained, light: Light, onnx: bytes, images: npt.NDArray[np.
     import onnxruntime
 
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    found = torch.from_numpy(session.run(["heatmaps"], {"images": images})[0])
+    exported = torch.from_numpy(session.run(["heatmaps"], {"images": images})[0])
     config = trained.config
     with torch.inference_mode():
         inputs = network_input(torch.from_numpy(images) / 255, light, config.input)
         output = trained.model.cpu()(inputs, len(inputs) if light == "low" else 0)
         expected = probabilities(output.refined, config.loss)
-    joints = [STRIDE * decode(maps)[0] for maps in (found, expected)]
-    difference = float((found - expected).abs().max() / expected.max().clamp_min(1e-12))
+    joints = [STRIDE * decode(maps)[0] for maps in (exported, expected)]
+    difference = float((exported - expected).abs().max() / expected.max().clamp_min(1e-12))
     return Check(config.data, len(images), real, difference, float((joints[0] - joints[1]).norm(dim=2).max()))
 
 
@@ -172,9 +172,9 @@ def _crops(trained: Trained, data_folder: Path, light: Light) -> tuple[npt.NDArr
     size = trained.config.size
     for name in ("val", *(f"test_{split}" for split in TEST_SPLITS)):
         split = read_split(data_folder, name)
-        figures = [figure for figure in (split.figures if split else ()) if figure.light == light][:CHECKED]
-        if figures:
-            crops = crop_people(data_folder, figures, size, trained.config.input)
+        people = [person for person in (split.people if split else ()) if person.light == light][:CHECKED]
+        if people:
+            crops = crop_people(data_folder, people, size, trained.config.input)
             pixels = np.stack([place(crop, PLAIN, size)[0] for crop in crops])
             return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32), True
     noise = np.random.default_rng([0]).integers(0, 256, (CHECKED, 3, *size))

@@ -22,7 +22,7 @@ from exlcap.train.config import Config
 from exlcap.train.data.augment import Matrix
 from exlcap.train.data.crops import plain_matrix
 from exlcap.train.data.inputs import brightened
-from exlcap.train.data.people import Figure, Rgb8, read_image
+from exlcap.train.data.people import LabelledPerson, Rgb8, read_image
 from exlcap.train.results.precision import Judged, oks
 
 TILE_HEIGHT = 256
@@ -37,7 +37,7 @@ class Shown:
     """A person of a split and the prediction for it."""
 
     split: str
-    figure: Figure
+    person: LabelledPerson
     joints: npt.NDArray[np.float64]
 
 
@@ -54,12 +54,12 @@ def write_gallery(
     columns = _chosen(low or well, well)
     if not columns:
         return
-    partner = {_person(shown.figure): shown for shown in well}
+    partner = {_person(shown.person): shown for shown in well}
     made = []
     for shown in columns:
         tiles = _tiles(data_folder, config, shown)
-        if shown.figure.light == "low" and well:
-            other = partner.get(_person(shown.figure))
+        if shown.person.light == "low" and well:
+            other = partner.get(_person(shown.person))
             tiles += _tiles(data_folder, config, other) if other else [np.zeros_like(tiles[0])] * 2
         made.append(np.vstack(tiles))
     done, data = cv2.imencode(".png", np.hstack(made)[..., ::-1])
@@ -69,48 +69,48 @@ def write_gallery(
 
 def _people(name: str, part: Judged) -> list[Shown]:
     """The true people of a split, each with the prediction of its own box, else with the one that fits best, if any."""
-    own = {(figure.file, figure.person_id): i for i, figure in enumerate(part.figures)}
+    own = {(person.file, person.person_id): i for i, person in enumerate(part.people)}
     near: dict[str, list[int]] = {}
-    for i, figure in enumerate(part.figures):
-        near.setdefault(figure.file, []).append(i)
+    for i, person in enumerate(part.people):
+        near.setdefault(person.file, []).append(i)
     shown = []
-    for figure in part.split.figures:
+    for person in part.split.people:
         joints = part.predictions.joints
-        mine = own.get((figure.file, figure.person_id))
-        if mine is None and (rivals := near.get(figure.file)):
-            mine = max(rivals, key=lambda i: oks(joints[i], figure.keypoints, figure.box))
-        if mine is not None:
-            shown.append(Shown(name, figure, joints[mine]))
+        index = own.get((person.file, person.person_id))
+        if index is None and (rivals := near.get(person.file)):
+            index = max(rivals, key=lambda i: oks(joints[i], person.keypoints, person.box))
+        if index is not None:
+            shown.append(Shown(name, person, joints[index]))
     return shown
 
 
-def _person(figure: Figure) -> tuple[str, str]:
-    return figure.pair_id, figure.person_id
+def _person(person: LabelledPerson) -> tuple[str, str]:
+    return person.pair_id, person.person_id
 
 
 def _chosen(people: Sequence[Shown], well: Sequence[Shown]) -> list[Shown]:
     """Up to COLUMNS people, evenly spread, of those that are in the light too (of all, if none is)."""
-    lit = {_person(shown.figure) for shown in well}
-    common = [shown for shown in people if _person(shown.figure) in lit] or list(people)
+    lit = {_person(shown.person) for shown in well}
+    common = [shown for shown in people if _person(shown.person) in lit] or list(people)
     places = np.linspace(0, len(common) - 1, min(COLUMNS, len(common))).round().astype(int)
     return [common[i] for i in places]
 
 
 def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
     """What there is to see of a person in one image, from top to bottom."""
-    figure = shown.figure
+    person = shown.person
     zoom = TILE_HEIGHT / config.size[0]
     size = (TILE_HEIGHT, round(config.size[1] * zoom))
-    to_tile = plain_matrix(figure.box, size, config.input.box_scale)
-    plain: Rgb8 = cv2.warpAffine(read_image(data_folder, figure.file), to_tile[:2], size[::-1], flags=cv2.INTER_AREA)
-    found = np.concatenate([shown.joints, np.full((N_JOINTS, 1), 2.0)], 1)
-    fit = oks(shown.joints, figure.keypoints, figure.box)
-    visible = amplified(plain) if figure.light == "low" else plain
+    to_tile = plain_matrix(person.box, size, config.input.box_scale)
+    plain: Rgb8 = cv2.warpAffine(read_image(data_folder, person.file), to_tile[:2], size[::-1], flags=cv2.INTER_AREA)
+    predicted = np.concatenate([shown.joints, np.full((N_JOINTS, 1), 2.0)], 1)
+    fit = oks(shown.joints, person.keypoints, person.box)
+    visible = amplified(plain) if person.light == "low" else plain
     drawn = [
-        _captioned(_drawn(visible, found, to_tile), f"predicted, OKS {fit:.2f}"),
-        _captioned(_drawn(visible, figure.keypoints, to_tile), "true"),
+        _captioned(_drawn(visible, predicted, to_tile), f"predicted, OKS {fit:.2f}"),
+        _captioned(_drawn(visible, person.keypoints, to_tile), "true"),
     ]
-    if figure.light == "well":
+    if person.light == "well":
         return drawn
     return [_captioned(plain, f"{shown.split}, as shot"), _captioned(visible, "amplified"), *drawn]
 

@@ -39,13 +39,13 @@ class Predictions:
 
 
 @torch.no_grad()
-def predict(model: PoseNet, crops: Sequence[Crop], config: Config, flip: Flip) -> Predictions:
-    """Joints of people, each with the BatchNorm of its own lighting."""
+def predict_crops(model: PoseNet, crops: Sequence[Crop], config: Config, flip: Flip) -> Predictions:
+    """Joints of people, each with the BatchNorm of its own light."""
     device = next(model.parameters()).device
     joints, scores = np.zeros((len(crops), N_JOINTS, 2)), np.zeros((len(crops), N_JOINTS))
     model.eval()
     for light in LIGHTS:
-        chosen = [i for i, crop in enumerate(crops) if crop.figure.light == light]
+        chosen = [i for i, crop in enumerate(crops) if crop.person.light == light]
         for start in range(0, len(chosen), BATCH):
             part = chosen[start : start + BATCH]
             images, matrices = plain_inputs([crops[i] for i in part], config.size, config.input)

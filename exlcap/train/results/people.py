@@ -11,8 +11,8 @@ from exlcap.core.joints import N_JOINTS
 from exlcap.core.labels import Box, as_box
 from exlcap.core.rig import LIGHTS, Light
 from exlcap.train.data.crops import cut
-from exlcap.train.data.people import Figure, Rgb8
-from exlcap.train.results.inference import Flip, Predictions, full_score, predict
+from exlcap.train.data.people import LabelledPerson, Rgb8
+from exlcap.train.results.inference import Flip, Predictions, full_score, predict_crops
 from exlcap.train.results.trained import Trained
 
 
@@ -37,11 +37,11 @@ def predict_people(
     if places.ndim != 2 or places.shape[1] != 4 or not np.isfinite(places).all() or (places[:, 2:] <= 0).any():
         raise ValueError(f"expected boxes (N, 4) of x, y, width > 0, height > 0, got shape {places.shape}")
     unlabelled = np.zeros((N_JOINTS, 3))
-    figures = [
-        Figure(name, light, 1, name, str(number), unlabelled, as_box(box.tolist()))
+    people = [
+        LabelledPerson(name, light, 1, name, str(number), unlabelled, as_box(box.tolist()))
         for number, box in enumerate(places, start=1)
     ]
     config = trained.config
-    crops = [cut(picture, figure, config.size, config.input) for figure in figures]
-    predicted = predict(trained.model, crops, config, flip)
+    crops = [cut(picture, person, config.size, config.input) for person in people]
+    predicted = predict_crops(trained.model, crops, config, flip)
     return Predictions(predicted.joints, np.minimum(predicted.scores / full_score(config.loss), 1))

@@ -37,7 +37,7 @@ def find_photos(given: Sequence[Path]) -> list[Photo]:
 
     Raises ExlcapError when there is none, or two of one name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in given:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -45,11 +45,11 @@ def find_photos(given: Sequence[Path]) -> list[Photo]:
         else:
             named = {path.name: path}
         for name, file in named.items():
-            if found.setdefault(name, file) != file:
-                raise ExlcapError(f"{found[name]} and {file} have one name", "predict them one after the other")
-    if not found:
+            if paths.setdefault(name, file) != file:
+                raise ExlcapError(f"{paths[name]} and {file} have one name", "predict them one after the other")
+    if not paths:
         raise ExlcapError(f"no picture in {', '.join(map(str, given))}", f"pictures end in {', '.join(SUFFIXES)}")
-    return [Photo(path, name, number) for number, (name, path) in enumerate(found.items(), start=1)]
+    return [Photo(path, name, number) for number, (name, path) in enumerate(paths.items(), start=1)]
 
 
 def with_boxes(photos: Sequence[Photo], coco: Path | None, detections: Path | None) -> list[Photo]:
@@ -68,15 +68,15 @@ def with_boxes(photos: Sequence[Photo], coco: Path | None, detections: Path | No
         data = read_json(coco, "COCO file")
         images, annotations = _lists(data, coco)
         named = _named(photos, images, coco)
-    found: dict[str, list[tuple[Box, float]]] = {photo.name: [] for photo in named}
+    boxes_of: dict[str, list[tuple[Box, float]]] = {photo.name: [] for photo in named}
     if detections is not None:
         for detection in read_detections(detections, {(coco or detections).name: images}):
-            found.get(detection.file, []).append((detection.box, detection.score))
+            boxes_of.get(detection.file, []).append((detection.box, detection.score))
     else:
         files = {image["id"]: image["file_name"] for image in images}
         for image_id, box in _boxes(annotations, coco):
-            found.get(files.get(image_id, ""), []).append((box, 1.0))
-    return [Photo(p.path, p.name, p.image_id, tuple(found[p.name])) for p in named if found[p.name]]
+            boxes_of.get(files.get(image_id, ""), []).append((box, 1.0))
+    return [Photo(p.path, p.name, p.image_id, tuple(boxes_of[p.name])) for p in named if boxes_of[p.name]]
 
 
 def _lists(data: Any, path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -115,17 +115,17 @@ def _named(photos: Sequence[Photo], images: Sequence[Mapping[str, Any]], path: P
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:
         by_name.setdefault(Path(image["file_name"]).name, []).append(image)
-    found = []
+    listed = []
     for photo in photos:
         parts = photo.path.resolve().parts
         alike = by_name.get(photo.path.name, [])
         fitting = [whole[parts[-n:]] for n in range(len(parts), 0, -1) if parts[-n:] in whole]
         for image in fitting[:1] or (alike if len(alike) == 1 else []):
-            found.append(Photo(photo.path, image["file_name"], image["id"]))
-    if not found:
+            listed.append(Photo(photo.path, image["file_name"], image["id"]))
+    if not listed:
         raise ExlcapError(f"{path} lists none of the {len(photos)} pictures, as {photos[0].path}",
                           "its `file_name` must be the end of a picture's path, or its name")  # fmt: skip
-    return found
+    return listed
 
 
 def read_photo(path: Path, turned: bool) -> Rgb8:
@@ -137,8 +137,8 @@ def read_photo(path: Path, turned: bool) -> Rgb8:
         data = np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise ExlcapError(f"picture not found: {path}", "check the path") from None
-    how = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
-    decoded = cv2.imdecode(data, how) if data.size else None
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
+    decoded = cv2.imdecode(data, flags) if data.size else None
     if decoded is None:
         raise ExlcapError(f"{path} is no picture or is damaged", "leave it out, or restore it from a copy")
     if decoded.dtype != np.uint8:

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from exlcap.core.joints import OKS_AREA_FACTOR, OKS_SIGMAS
 from exlcap.core.labels import Box, Keypoints
 from exlcap.core.records import Record
-from exlcap.train.data.people import Figure, Split
+from exlcap.train.data.people import LabelledPerson, Split
 from exlcap.train.results.inference import Predictions
 
 MAX_PEOPLE = 20
@@ -39,44 +39,44 @@ class Judged:
     """A split with the people that were looked at in it, what was predicted for them, and how good that is."""
 
     split: Split
-    figures: tuple[Figure, ...]
+    people: tuple[LabelledPerson, ...]
     predictions: Predictions
     scores: Scores
 
 
 def score_split(split: Split, predictions: Predictions) -> Scores | None:
-    """Scores of predictions in the true boxes, for `split.figures`; None for a split without people.
+    """Scores of predictions in the true boxes, for `split.people`; None for a split without people.
 
     A person's score is the mean of the joints' scores.
     """
-    return score_people(split, split.figures, predictions, [1.0] * len(split.figures))
+    return score_people(split, split.people, predictions, [1.0] * len(split.people))
 
 
 def score_people(
-    split: Split, figures: Sequence[Figure], predictions: Predictions, box_scores: Sequence[float]
+    split: Split, people: Sequence[LabelledPerson], predictions: Predictions, box_scores: Sequence[float]
 ) -> Scores | None:
     """Scores of predictions for any people in the images of a split, as a detector's; None where nobody is true.
 
     A person's score is that of the box times the mean of the joints' scores. People that are not there count as false
     positives, true ones that nothing was predicted for as misses.
     """
-    if not split.figures:
+    if not split.people:
         return None
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth = COCO()
         truth.dataset = {**split.coco, "annotations": _truth(split)}
         truth.createIndex()
-        found = COCO()
-        found.dataset = {**truth.dataset, "annotations": _found(figures, predictions, box_scores)}
-        found.createIndex()
-        judge = COCOeval(truth, found, "keypoints")
+        predicted = COCO()
+        predicted.dataset = {**truth.dataset, "annotations": _predicted(people, predictions, box_scores)}
+        predicted.createIndex()
+        judge = COCOeval(truth, predicted, "keypoints")
         judge.params.kpt_oks_sigmas = np.array(OKS_SIGMAS)
         judge.params.maxDets = [MAX_PEOPLE]
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
     ap, ap50, ap75, _, _, ar = (100 * float(value) for value in judge.stats[:6])
-    return Scores(images=split.images, people=len(split.figures), ap=ap, ap50=ap50, ap75=ap75, ar=ar)
+    return Scores(images=split.images, people=len(split.people), ap=ap, ap50=ap50, ap75=ap75, ar=ar)
 
 
 def oks(joints: npt.NDArray[np.float64], truth: Keypoints, box: Box) -> float:
@@ -109,16 +109,18 @@ def _truth(split: Split) -> list[dict[str, Any]]:
     return made
 
 
-def _found(figures: Sequence[Figure], predictions: Predictions, box_scores: Sequence[float]) -> list[dict[str, Any]]:
+def _predicted(
+    people: Sequence[LabelledPerson], predictions: Predictions, box_scores: Sequence[float]
+) -> list[dict[str, Any]]:
     """Predictions in COCO's form."""
     made = []
-    for i, (figure, box_score) in enumerate(zip(figures, box_scores, strict=True)):
+    for i, (person, box_score) in enumerate(zip(people, box_scores, strict=True)):
         low, high = predictions.joints[i].min(0), predictions.joints[i].max(0)
         width, height = (float(side) for side in high - low)
         made.append(
             {
                 "id": i + 1,
-                "image_id": figure.image_id,
+                "image_id": person.image_id,
                 "category_id": 1,
                 "keypoints": coco_keypoints(predictions, i),
                 "score": box_score * float(predictions.scores[i].mean()),

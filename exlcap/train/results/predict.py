@@ -74,7 +74,7 @@ def predict_photos(
 ) -> list[dict[str, Any]]:
     """Joints of everybody in the pictures: written to `folder` as results.json, pictures/ and about.json, and returned.
 
-    A picture that cannot be read is told and left out. `step` is called once a picture. Raises ExlcapError when no
+    A picture that cannot be read is reported and left out. `step` is called once a picture. Raises ExlcapError when no
     picture can be read.
     """
     results: list[dict[str, Any]] = []
@@ -88,9 +88,9 @@ def predict_photos(
             continue
         height, width = picture.shape[:2]
         boxes = photo.boxes or (((0.0, 0.0, float(width), float(height)), 1.0),)
-        found = predict_people(trained, picture, [box for box, _ in boxes], light, flip, photo.name)
-        results += [_result(photo, found, i, box, score) for i, (box, score) in enumerate(boxes)]
-        _write_picture(folder / "pictures" / _safe(photo.name), picture, light, found)
+        predictions = predict_people(trained, picture, [box for box, _ in boxes], light, flip, photo.name)
+        results += [_result(photo, predictions, i, box, score) for i, (box, score) in enumerate(boxes)]
+        _write_picture(folder / "pictures" / _safe(photo.name), picture, light, predictions)
         step(photo.name)
     if unread == len(photos):
         raise ExlcapError("none of the pictures can be read", "networks of exlcap read pictures of 8-bit sRGB")
@@ -118,21 +118,21 @@ def _safe(name: str) -> Path:
     return path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
 
 
-def _result(photo: Photo, found: Predictions, person: int, box: Box, score: float) -> dict[str, Any]:
+def _result(photo: Photo, predictions: Predictions, person: int, box: Box, score: float) -> dict[str, Any]:
     """One person in COCO's results format, with the name of the picture beside its number."""
     return {
         "image_id": photo.image_id,
         "file_name": photo.name,
         "category_id": 1,
-        "keypoints": [round(value, 4) for value in coco_keypoints(found, person)],
-        "score": score * float(found.scores[person].mean()),
+        "keypoints": [round(value, 4) for value in coco_keypoints(predictions, person)],
+        "score": score * float(predictions.scores[person].mean()),
         "bbox": [round(value, 4) for value in box],
     }
 
 
-def _write_picture(path: Path, picture: Rgb8, light: Light, found: Predictions) -> None:
+def _write_picture(path: Path, picture: Rgb8, light: Light, predictions: Predictions) -> None:
     """The picture, amplified where it is dark, with everybody's joints."""
-    people = [np.concatenate([joints, np.full((N_JOINTS, 1), 2.0)], 1) for joints in found.joints]
+    people = [np.concatenate([joints, np.full((N_JOINTS, 1), 2.0)], 1) for joints in predictions.joints]
     visible = amplified(picture) if light == "low" else picture
     thickness = max(1, round(max(picture.shape[:2]) / 600))
     done, data = cv2.imencode(".png", draw_people(visible, people, thickness)[..., ::-1])

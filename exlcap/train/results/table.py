@@ -68,7 +68,7 @@ def tables(name: str, scores: Mapping[str, Scores | None], detected: bool) -> li
     """A run's rows and then the paper's, one table each for ExLPose's splits, the cameras of ExLPose-OCN, and other
     test splits, as far as there are people. detected: the boxes are a detector's.
     """
-    there = [split for split, found in scores.items() if found]
+    there = [split for split, score in scores.items() if score]
     ocn = [split for split in there if split in OCN_SPLITS]
     others = tuple(split for split in there if split not in (*TEST_SPLITS, *OCN_SPLITS))
     made = []
@@ -82,10 +82,10 @@ def tables(name: str, scores: Mapping[str, Scores | None], detected: bool) -> li
 def _table(name: str, columns: tuple[str, ...], scores: Mapping[str, Scores | None], published: Published) -> Table:
     own = []
     for field, label in MEASURES.items():
-        found = {split: getattr(score, field) for split, score in scores.items() if score is not None}
-        if all(split in found for split in OCN_SPLITS):
-            found[MEAN] = sum(found[split] for split in OCN_SPLITS) / len(OCN_SPLITS)
-        own.append(Row(name if field == "ap" else "", label, tuple(found.get(split) for split in columns)))
+        values = {split: getattr(score, field) for split, score in scores.items() if score is not None}
+        if all(split in values for split in OCN_SPLITS):
+            values[MEAN] = sum(values[split] for split in OCN_SPLITS) / len(OCN_SPLITS)
+        own.append(Row(name if field == "ap" else "", label, tuple(values.get(split) for split in columns)))
     return Table(columns, (*own, *(Row(*row) for row in published)))
 
 

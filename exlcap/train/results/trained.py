@@ -13,9 +13,9 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.joints import N_JOINTS
 from exlcap.train.config import Config
 from exlcap.train.data.crops import by_image, crop_people
-from exlcap.train.data.people import Figure
+from exlcap.train.data.people import LabelledPerson
 from exlcap.train.networks.pose_net import PoseNet
-from exlcap.train.results.inference import Flip, Predictions, predict
+from exlcap.train.results.inference import Flip, Predictions, predict_crops
 from exlcap.train.runs import load_checkpoint
 from exlcap.train.stored import config_from_toml
 
@@ -49,23 +49,23 @@ def load_best(folder: Path) -> Trained:
     return Trained(model.eval(), config, int(saved["epoch"]), str(saved["data_checksum"]))
 
 
-def joints_of(trained: Trained, images: Path, figures: Sequence[Figure], flip: Flip) -> Predictions:
+def predict_in_images(trained: Trained, images: Path, people: Sequence[LabelledPerson], flip: Flip) -> Predictions:
     """Joints of people in the images of a data set, in the order given; every image is decoded once.
 
     images: the data set's folder. Raises ExlcapError when an image is missing or damaged.
     """
-    joints, scores = np.zeros((len(figures), N_JOINTS, 2)), np.zeros((len(figures), N_JOINTS))
-    for places in _parts(figures):
-        crops = crop_people(images, [figures[i] for i in places], trained.config.size, trained.config.input)
-        found = predict(trained.model, crops, trained.config, flip)
-        joints[places], scores[places] = found.joints, found.scores
+    joints, scores = np.zeros((len(people), N_JOINTS, 2)), np.zeros((len(people), N_JOINTS))
+    for places in _parts(people):
+        crops = crop_people(images, [people[i] for i in places], trained.config.size, trained.config.input)
+        part = predict_crops(trained.model, crops, trained.config, flip)
+        joints[places], scores[places] = part.joints, part.scores
     return Predictions(joints, scores)
 
 
-def _parts(figures: Sequence[Figure]) -> Iterator[list[int]]:
+def _parts(people: Sequence[LabelledPerson]) -> Iterator[list[int]]:
     """Places of people in parts of about AT_ONCE; the people of one image stay together."""
     part: list[int] = []
-    for places in by_image(figures).values():
+    for places in by_image(people).values():
         part += places
         if len(part) >= AT_ONCE:
             yield part

@@ -135,7 +135,7 @@ def test_the_whole_published_test_set_has_the_published_counts(shared_data, tmp_
     assert len(manifest.splits["test"]) == 50
     assert {e.well_mean_level for e in manifest.pairs} == {90.0}
     split = read_split(tmp_path / "exlpose", "test_LL-E")
-    assert len(split.figures) == 837 - 7  # seven have no joint
+    assert len(split.people) == 837 - 7  # seven have no joint
 
 
 @pytest.mark.parametrize("short", [False, True])
@@ -215,7 +215,7 @@ def test_a_flat_list_alone_is_enough(shared_data, tmp_path):
     write_images(source, [(n, (1919, 1199)) for n in names], short=False)
     manifest = import_exlpose(source, tmp_path / "exlpose")
     assert manifest.counts["test_LL-H"][0] == 3
-    first = read_split(tmp_path / "exlpose", "test_LL-H").figures[0]
+    first = read_split(tmp_path / "exlpose", "test_LL-H").people[0]
     found = next(p["unit"] for p in people if p["imgInfo"]["img_paths"] == names[0])
     assert first.keypoints.ravel() == pytest.approx(found["keypoints"])
     left, top, right, bottom = found["GT_bbox"]
@@ -276,13 +276,13 @@ def test_ocn_is_read_by_eval(tmp_path):
     manifest = import_ocn(tmp_path / "published", tmp_path / "ocn")
     assert manifest.counts == {"test_A7M3": (2, 2), "test_RICOH3": (1, 1), "test_LL-A": (3, 3)}
     split = read_split(tmp_path / "ocn", "test_LL-A")
-    assert [figure.light for figure in split.figures] == ["low"] * 3
+    assert [person.light for person in split.people] == ["low"] * 3
     card = (tmp_path / "ocn" / "README.md").read_text()
     assert "| test_A7M3 | 2 | 2 |" in card
     assert "the terms of its publishers apply" in card
     assert other_tests(tmp_path / "ocn") == ["A7M3", "RICOH3"]  # scored beside the paper's five
-    for figure in split.figures:
-        assert read_image(tmp_path / "ocn", figure.file).shape == (48, 64, 3)
+    for person in split.people:
+        assert read_image(tmp_path / "ocn", person.file).shape == (48, 64, 3)
     assert {f.check for f in find_all(read_subject(tmp_path / "ocn"))} == {"one_visibility"}
 
 

@@ -274,7 +274,7 @@ def test_real_photographs(shared_data, tmp_path, cameras):
     scene = scene_name(data["images"][0]["file_name"])
     split = next(name for name, scenes in manifest.splits.items() if scene in scenes)
     files = read_split(tmp_path / "out", split if split != "test" else "test_WL")
-    after = next(f.keypoints for f in files.figures if f.pair_id.startswith(scene))
+    after = next(f.keypoints for f in files.people if f.pair_id.startswith(scene))
     alignment = scaled_alignment(cameras.alignment, (data["images"][0]["width"], data["images"][0]["height"]))
     both = (before[:, 2] > 0) & (after[:, 2] > 0)
     assert np.allclose(before[both, :2] - after[both, :2], alignment.crop[:2], atol=1e-3)

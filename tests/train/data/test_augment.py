@@ -17,7 +17,7 @@ SIZE = (96, 64)
 KEYPOINTS = np.concatenate([np.random.default_rng(0).uniform(10, 60, (14, 2)), np.full((14, 1), 2.0)], 1)
 
 
-def how(**changes: object) -> AugmentConfig:
+def augment_config(**changes: object) -> AugmentConfig:
     still = {"flip": False, "rotation_deg": 0.0, "view": (1.0, 1.0), "view_limit": 9.0, "shift": 0.0, "half_body": 0.0,
              "brightness": 0.0, "colour": 0.0}  # fmt: skip
     return AugmentConfig(**{**still, **changes})
@@ -28,7 +28,7 @@ def drawn(config: AugmentConfig, seed: int, keypoints: np.ndarray = KEYPOINTS) -
 
 
 def test_everything_off_changes_nothing() -> None:
-    assert drawn(how(), seed=0) == PLAIN
+    assert drawn(augment_config(), seed=0) == PLAIN
     np.testing.assert_array_equal(change_matrix(PLAIN, SIZE), np.eye(3))
 
 
@@ -41,7 +41,9 @@ def test_one_draw_is_the_same_again_and_does_not_depend_on_the_image_of_the_pair
 
 
 def test_draws_stay_in_the_config_s_bounds_and_fill_them() -> None:
-    config = how(flip=True, rotation_deg=40.0, view=(0.5, 1.6), view_limit=1.25, shift=0.1, brightness=0.2, colour=0.1)
+    config = augment_config(
+        flip=True, rotation_deg=40.0, view=(0.5, 1.6), view_limit=1.25, shift=0.1, brightness=0.2, colour=0.1
+    )
     changes = [drawn(config, seed) for seed in range(400)]
     for name, low, high in (
         ("rotation_deg", -40, 40), ("scale", 1 / 1.25, 2), ("shift_x", -0.1, 0.1), ("shift_y", -0.1, 0.1)
@@ -76,7 +78,7 @@ def test_a_half_body_fills_the_crop() -> None:
     keypoints[UPPER, 1], keypoints[~UPPER, 1] = np.linspace(10, 40, UPPER.sum()), np.linspace(50, 90, (~UPPER).sum())
     seen = set()
     for seed in range(20):
-        change = drawn(how(half_body=1.0), seed, keypoints)
+        change = drawn(augment_config(half_body=1.0), seed, keypoints)
         points = apply_homography(change_matrix(change, SIZE), keypoints[:, :2])
         inside = ((points > -0.5) & (points < (63.5, 95.5))).all(1)
         upper = bool(inside[UPPER].all())
@@ -92,4 +94,4 @@ def test_a_half_body_fills_the_crop() -> None:
 def test_no_half_body_where_too_few_joints_are_labelled_or_nothing_would_be_left_out(labelled: tuple[str, ...]) -> None:
     keypoints = KEYPOINTS.copy()
     keypoints[:, 2] = [2.0 * (name in labelled) for name in JOINTS]
-    assert all(drawn(how(half_body=1.0), seed, keypoints) == PLAIN for seed in range(10))
+    assert all(drawn(augment_config(half_body=1.0), seed, keypoints) == PLAIN for seed in range(10))

@@ -14,6 +14,7 @@ from exlcap.core.joints import FLIP_INDICES
 from exlcap.train.config import Config
 from exlcap.train.data.augment import Change, change_matrix
 from exlcap.train.data.batches import Batch, PairCrop, epoch_batches, prefetched, sampled, train_batch, warped
+from exlcap.train.methods import method_named
 from exlcap.train.prepare import new_config, read_data
 
 
@@ -71,7 +72,7 @@ def test_dark_images_come_first_and_the_bright_ones_show_the_same_people(
 def test_a_baseline_sees_its_own_lighting_only(
     pairs: Sequence[PairCrop], config: Config, method: str, dark: int, bright: int
 ) -> None:
-    batch = train_batch([(0, pairs[0])], config.model_copy(update={"method": method}), epoch=0)
+    batch = train_batch([(0, pairs[0])], config.model_copy(update={"method": method_named(method)}), epoch=0)
     assert (batch.n_low, len(batch.images) - batch.n_low) == (dark, bright)
 
 
@@ -79,7 +80,7 @@ def test_a_flip_mirrors_the_image_and_swaps_left_and_right(pairs: Sequence[PairC
     still, flips = unchanged(config), changed(unchanged(config), flip=True)
     flipped = 0
     for epoch in range(8):
-        plain, drawn = (train_batch([(0, pairs[0])], how, epoch) for how in (still, flips))
+        plain, drawn = (train_batch([(0, pairs[0])], config, epoch) for config in (still, flips))
         if torch.equal(plain.joints, drawn.joints):
             continue
         flipped += 1
@@ -92,7 +93,7 @@ def test_a_flip_mirrors_the_image_and_swaps_left_and_right(pairs: Sequence[PairC
 
 
 def test_joints_that_are_not_labelled_are_masked(pairs: Sequence[PairCrop], config: Config) -> None:
-    pairs[0].low.figure.keypoints[3, 2] = 0
+    pairs[0].low.person.keypoints[3, 2] = 0
     batch = train_batch([(0, pairs[0])], unchanged(config), epoch=0)
     assert batch.labelled[0].tolist() == [i != 3 for i in range(14)]
     assert batch.labelled[1].all()

@@ -11,7 +11,7 @@ from exlcap.train.data.inputs import IMAGENET, OFFICIAL_WELL, brightened, networ
 GREY = torch.full((2, 3, 4, 4), 0.4)
 
 
-def how(normalisation: str) -> InputConfig:
+def input_config(normalisation: str) -> InputConfig:
     return InputConfig(box_scale=(1.25, 1.25), resampling="area", low_mean=0.4, normalisation=normalisation)
 
 
@@ -31,19 +31,19 @@ def test_a_black_channel_stays_black_and_the_others_are_finite() -> None:
 @pytest.mark.parametrize("light", ["low", "well"])
 def test_equal_takes_the_same_mean_and_deviation_out_of_both_lightings(light: str) -> None:
     wanted = [(0.4 - mean) / deviation for mean, deviation in zip(*IMAGENET, strict=True)]
-    found = network_input(GREY, light, how("equal"))
+    found = network_input(GREY, light, input_config("equal"))
     torch.testing.assert_close(found[:, :, 0, 0], torch.tensor([wanted, wanted]))
 
 
 def test_official_leaves_dark_images_scaled_only() -> None:
-    torch.testing.assert_close(network_input(GREY / 40, "low", how("official")), GREY)
+    torch.testing.assert_close(network_input(GREY / 40, "low", input_config("official")), GREY)
     wanted = [(0.4 - mean) / deviation for mean, deviation in zip(*OFFICIAL_WELL, strict=True)]
-    torch.testing.assert_close(network_input(GREY, "well", how("official"))[1, :, 2, 3], torch.tensor(wanted))
+    torch.testing.assert_close(network_input(GREY, "well", input_config("official"))[1, :, 2, 3], torch.tensor(wanted))
 
 
 def test_gains_change_the_brightened_image() -> None:
     gains = torch.tensor([[0.5, 1.0, 2.0], [1.0, 1.0, 1.0]])
-    found = network_input(GREY / 40, "low", how("official"), gains)
+    found = network_input(GREY / 40, "low", input_config("official"), gains)
     torch.testing.assert_close(found[:, :, 0, 0], 0.4 * gains)
 
 
@@ -53,7 +53,7 @@ def test_bytes_give_what_their_fractions_give_in_either_order_of_memory(light: s
     pixels = torch.randint(0, 256, (3, 6, 5, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     gains = torch.tensor([[0.5, 1.0, 2.0], [1.0, 1.0, 1.0], [1.5, 0.7, 1.1]])
     images = pixels.permute(0, 3, 1, 2)
-    found = network_input(images, light, how(normalisation), gains)
-    wanted = network_input(images.contiguous() / 255, light, how(normalisation), gains)
+    found = network_input(images, light, input_config(normalisation), gains)
+    wanted = network_input(images.contiguous() / 255, light, input_config(normalisation), gains)
     torch.testing.assert_close(found, wanted)
     assert found.is_contiguous(memory_format=torch.channels_last)

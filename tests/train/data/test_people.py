@@ -29,7 +29,7 @@ def change(folder: Path, split: str, edit: Callable[[dict[str, Any]], None]) -> 
 def test_every_person_of_a_pair_is_found_in_both_images(folder: Path) -> None:
     split = read_split(folder, "train")
     assert split is not None and split.unpaired == 0
-    assert split.images == 6 and len(split.figures) == 2 * len(split.pairs)
+    assert split.images == 6 and len(split.people) == 2 * len(split.pairs)
     for pair in split.pairs:
         assert (pair.low.light, pair.well.light) == ("low", "well")
         assert pair.low.file.replace("low/", "well/") == pair.well.file
@@ -68,14 +68,14 @@ def test_crowds_and_people_without_joints_take_no_part(folder: Path, edit: dict[
     change(folder, "test_WL", lambda data: data["annotations"][0].update(edit))
     after = read_split(folder, "test_WL")
     assert before is not None and after is not None
-    assert len(after.figures) == len(before.figures) - 1
+    assert len(after.people) == len(before.people) - 1
 
 
 def test_one_lighting_of_a_split_holds_its_images_and_people_only(folder: Path) -> None:
     split = read_split(folder, "val")
     assert split is not None
     dark = one_light(split, "low")
-    assert dark.images == 1 and {figure.light for figure in dark.figures} == {"low"}
+    assert dark.images == 1 and {person.light for person in dark.people} == {"low"}
     assert {a["image_id"] for a in dark.coco["annotations"]} == {image["id"] for image in dark.coco["images"]}
 
 
@@ -84,7 +84,7 @@ def test_a_split_without_a_file_is_none_and_an_empty_one_has_nobody(folder: Path
     change(folder, "test_LL-H", lambda data: data.update(images=[], annotations=[]))
     assert read_split(folder, "test_LL-E") is None
     empty = read_split(folder, "test_LL-H")
-    assert empty is not None and empty.images == 0 and empty.figures == ()
+    assert empty is not None and empty.images == 0 and empty.people == ()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from exlcap.train.prepare import new_config
 MORE_POSITIONS, MORE_CHANNELS = (3, 4, 5), (24, 3, 2)
 
 
-def how(normalisation: str, batch: str = "mean") -> LupiConfig:
+def lupi_config(normalisation: str, batch: str = "mean") -> LupiConfig:
     return LupiConfig(weight=1.0, normalisation=normalisation, batch=batch)
 
 
@@ -49,12 +49,12 @@ def equation_3(low: list[Tensor], well: list[Tensor]) -> Tensor:
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS], ids=["C x C is smaller", "N x N is smaller"])
 def test_one_layer_equals_equation_3(shape: tuple[int, int, int]) -> None:
     low, well = features([shape], 0), features([shape], 1)
-    torch.testing.assert_close(lupi_loss(low, well, how("paper"), "gram"), equation_3(low, well))
+    torch.testing.assert_close(lupi_loss(low, well, lupi_config("paper"), "gram"), equation_3(low, well))
 
 
 def test_layers_add_up() -> None:
     low, well = (features([MORE_POSITIONS, MORE_CHANNELS], seed) for seed in (0, 1))
-    torch.testing.assert_close(lupi_loss(low, well, how("paper"), "gram"), equation_3(low, well))
+    torch.testing.assert_close(lupi_loss(low, well, lupi_config("paper"), "gram"), equation_3(low, well))
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
@@ -62,14 +62,14 @@ def test_relative_is_the_distance_in_units_of_the_well_lit_gram_matrices(shape: 
     (low,), (well,) = features([shape], 0), features([shape], 1)
     distance = sum((gram(a) - gram(b)).square().sum() for a, b in zip(low, well, strict=True))
     scale = sum(gram(b).square().sum() for b in well)
-    torch.testing.assert_close(lupi_loss([low], [well], how("relative"), "gram"), distance / scale)
+    torch.testing.assert_close(lupi_loss([low], [well], lupi_config("relative"), "gram"), distance / scale)
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
 def test_relative_does_not_change_with_the_scale_of_the_features(shape: tuple[int, int, int]) -> None:
     low, well = features([shape], 0), features([shape], 1)
-    scaled = lupi_loss([1000 * f for f in low], [1000 * f for f in well], how("relative"), "gram")
-    torch.testing.assert_close(scaled, lupi_loss(low, well, how("relative"), "gram"))
+    scaled = lupi_loss([1000 * f for f in low], [1000 * f for f in well], lupi_config("relative"), "gram")
+    torch.testing.assert_close(scaled, lupi_loss(low, well, lupi_config("relative"), "gram"))
 
 
 @pytest.mark.parametrize("normalisation", ["paper", "relative"])
@@ -79,14 +79,14 @@ def test_feature_matching_is_the_mean_squared_difference(normalisation: str) -> 
     for a, b in zip(low, well, strict=True):
         distance = (a - b).square().sum() / 2  # of two pairs
         wanted += distance / (b[0].numel() if normalisation == "paper" else b.square().sum() / 2)
-    torch.testing.assert_close(lupi_loss(low, well, how(normalisation), "features"), wanted)
+    torch.testing.assert_close(lupi_loss(low, well, lupi_config(normalisation), "features"), wanted)
 
 
 @pytest.mark.parametrize("match", ["gram", "features"])
 def test_a_sum_over_the_batch_is_as_many_times_the_mean_as_there_are_pairs(match: Match) -> None:
     low, well = features([MORE_POSITIONS], 0), features([MORE_POSITIONS], 1)
-    mean = lupi_loss(low, well, how("paper"), match)
-    torch.testing.assert_close(lupi_loss(low, well, how("paper", "sum"), match), 2 * mean)
+    mean = lupi_loss(low, well, lupi_config("paper"), match)
+    torch.testing.assert_close(lupi_loss(low, well, lupi_config("paper", "sum"), match), 2 * mean)
 
 
 @pytest.mark.parametrize("match", ["gram", "features"])
@@ -96,17 +96,17 @@ def test_gradients_reach_the_low_light_side_only_and_are_right(
     shape: tuple[int, int, int], normalisation: str, match: Match
 ) -> None:
     low, well = features([shape], 0)[0].requires_grad_(), features([shape], 1)[0].requires_grad_()
-    lupi_loss([low], [well], how(normalisation), match).backward()
+    lupi_loss([low], [well], lupi_config(normalisation), match).backward()
     assert well.grad is None
-    assert torch.autograd.gradcheck(lambda f: lupi_loss([f], [well], how(normalisation), match), [low])
+    assert torch.autograd.gradcheck(lambda f: lupi_loss([f], [well], lupi_config(normalisation), match), [low])
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
 def test_half_precision_features_are_compared_in_float32(shape: tuple[int, int, int]) -> None:
     low, well = ([f.bfloat16() for f in features([shape], seed)] for seed in (0, 1))
-    wanted = lupi_loss([f.float() for f in low], [f.float() for f in well], how("paper"), "gram")
+    wanted = lupi_loss([f.float() for f in low], [f.float() for f in well], lupi_config("paper"), "gram")
     with torch.autocast("cpu", torch.bfloat16):
-        found = lupi_loss(low, well, how("paper"), "gram")
+        found = lupi_loss(low, well, lupi_config("paper"), "gram")
     assert found.dtype == torch.float32 and torch.equal(found, wanted)
 
 
@@ -135,17 +135,17 @@ def test_a_method_compares_the_same_person_or_without_pairing_another(method: st
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])
 def test_equal_features_cost_nothing(shape: tuple[int, int, int]) -> None:
     same = features([shape], 0)
-    assert abs(float(lupi_loss(same, same, how("relative"), "gram"))) < 1e-12
+    assert abs(float(lupi_loss(same, same, lupi_config("relative"), "gram"))) < 1e-12
 
 
 def test_dead_features_give_a_finite_loss() -> None:
     dead = [torch.zeros(2, 3, 4, 4)]
-    assert float(lupi_loss(dead, dead, how("relative"), "gram")) == 0.0
+    assert float(lupi_loss(dead, dead, lupi_config("relative"), "gram")) == 0.0
 
 
 def test_features_of_different_shapes_are_refused_with_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 5\) and \(2, 24, 3, 2\)"):
-        lupi_loss(features([MORE_POSITIONS], 0), features([MORE_CHANNELS], 0), how("paper"), "gram")
+        lupi_loss(features([MORE_POSITIONS], 0), features([MORE_CHANNELS], 0), lupi_config("paper"), "gram")
 
 
 @pytest.mark.parametrize("shape", [MORE_POSITIONS, MORE_CHANNELS])

@@ -56,22 +56,22 @@ def plain_joint_loss(map_: Tensor, joint: Tensor, sigma: float, kind: str) -> fl
     return divergence
 
 
-def plain_pose_loss(maps: list[Tensor], person: int, kind: str, how: LossConfig) -> float:
+def plain_pose_loss(maps: list[Tensor], person: int, kind: str, config: LossConfig) -> float:
     per_level = [
         [plain_joint_loss(level[person, j], JOINTS[person, j], sigma, kind) for j in COUNTED[person]]
-        for level, sigma in zip(maps, (*SIGMAS, how.refine_sigma), strict=True)
+        for level, sigma in zip(maps, (*SIGMAS, config.refine_sigma), strict=True)
     ]
     refined = per_level[4]
     if kind == "mse":
-        refined = sorted(refined, reverse=True)[: how.hard_joints]
-    return how.level_weight * sum(sum(v) / len(v) for v in per_level[:4]) + sum(refined) / len(refined)
+        refined = sorted(refined, reverse=True)[: config.hard_joints]
+    return config.level_weight * sum(sum(v) / len(v) for v in per_level[:4]) + sum(refined) / len(refined)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "mse"])
 def test_the_loss_of_each_person_equals_the_equations(maps: list[Tensor], kind: str) -> None:
-    how = loss_config(kind)
-    found = pose_losses(maps[:4], maps[4], JOINTS, LABELLED, how)
-    wanted = [plain_pose_loss(maps, person, kind, how) for person in range(2)]
+    config = loss_config(kind)
+    found = pose_losses(maps[:4], maps[4], JOINTS, LABELLED, config)
+    wanted = [plain_pose_loss(maps, person, kind, config) for person in range(2)]
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
 
 
@@ -115,17 +115,19 @@ def test_official_targets_of_absent_joints_are_zero_maps_for_global_net_only(map
 def test_half_precision_maps_are_judged_in_float32(maps: list[Tensor]) -> None:
     halves = [m.bfloat16() for m in maps]
     halves_up = [m.float() for m in halves]
-    how, joints = loss_config("mse"), JOINTS.float()
-    found = pose_losses(halves[:4], halves[4], joints, LABELLED, how)
-    torch.testing.assert_close(found, pose_losses(halves_up[:4], halves_up[4], joints, LABELLED, how), atol=0, rtol=0)
+    config, joints = loss_config("mse"), JOINTS.float()
+    found = pose_losses(halves[:4], halves[4], joints, LABELLED, config)
+    torch.testing.assert_close(
+        found, pose_losses(halves_up[:4], halves_up[4], joints, LABELLED, config), atol=0, rtol=0
+    )
     assert found.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["softmax", "mse"])
 def test_joints_without_label_or_off_the_map_get_no_gradient(maps: list[Tensor], kind: str) -> None:
-    how = loss_config(kind, hard_joints=14)
+    config = loss_config(kind, hard_joints=14)
     leaves = [m.requires_grad_() for m in maps]
-    pose_losses(leaves[:4], leaves[4], JOINTS, LABELLED, how).sum().backward()
+    pose_losses(leaves[:4], leaves[4], JOINTS, LABELLED, config).sum().backward()
     for leaf in leaves:
         moved = leaf.grad.abs().sum((2, 3)) > 0
         assert moved.tolist() == [[True, True, False, False], [True] * 4]
@@ -133,9 +135,9 @@ def test_joints_without_label_or_off_the_map_get_no_gradient(maps: list[Tensor],
 
 @pytest.mark.parametrize("kind", ["softmax", "mse"])
 def test_gradients_are_right(maps: list[Tensor], kind: str) -> None:
-    how = loss_config(kind)
+    config = loss_config(kind)
     leaf = maps[4].requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: pose_losses(maps[:4], m, JOINTS, LABELLED, how), [leaf])
+    assert torch.autograd.gradcheck(lambda m: pose_losses(maps[:4], m, JOINTS, LABELLED, config), [leaf])
 
 
 @pytest.mark.parametrize("kind", ["softmax", "mse"])

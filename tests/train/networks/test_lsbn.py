@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from exlcap.train.networks.lsbn import ApartBN2d, Lighting, LSBN2d
+from exlcap.train.networks.lsbn import ApartBN2d, BatchLights, LSBN2d
 from exlcap.train.networks.resnet import Features, ResNet
 
 N_LOW = 3
@@ -19,8 +19,8 @@ class Pair:
 
     def __init__(self, depth: int) -> None:
         torch.manual_seed(0)
-        self.lighting = Lighting()
-        self.lsbn = ResNet(depth, 8, lambda channels: LSBN2d(channels, self.lighting)).double()
+        self.lights = BatchLights()
+        self.lsbn = ResNet(depth, 8, lambda channels: LSBN2d(channels, self.lights)).double()
         for module in self.lsbn.modules():  # no two BatchNorms alike, or a mix-up would go unseen
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -31,12 +31,12 @@ class Pair:
             network.load_state_dict(self.state_of(light))
 
     def state_of(self, light: str) -> dict[str, torch.Tensor]:
-        """The LSBN network's state as that of a plain network for one lighting."""
+        """The LSBN network's state as that of a plain network for one light."""
         other = {"low": ".well.", "well": ".low."}[light]
         return {k.replace(f".{light}.", "."): v for k, v in self.lsbn.state_dict().items() if other not in k}
 
     def both(self, images: torch.Tensor) -> tuple[Features, dict[str, Features]]:
-        with self.lighting.batch(len(images), N_LOW):
+        with self.lights.batch(len(images), N_LOW):
             together = self.lsbn(images)
         return together, {"low": self.plain["low"](images[:N_LOW]), "well": self.plain["well"](images[N_LOW:])}
 
@@ -88,9 +88,9 @@ def test_evaluation_uses_the_running_statistics_of_the_image_s_own_lighting(pair
 
 @pytest.mark.parametrize("n_low", [0, 4], ids=["all well-lit", "all low-light"])
 def test_a_batch_of_one_lighting_leaves_the_other_statistics_alone(n_low: int) -> None:
-    lighting = Lighting()
-    layer = LSBN2d(2, lighting)
-    with lighting.batch(4, n_low):
+    lights = BatchLights()
+    layer = LSBN2d(2, lights)
+    with lights.batch(4, n_low):
         layer(5 + torch.randn(4, 2, 3, 3))
     used, unused = (layer.low, layer.well) if n_low else (layer.well, layer.low)
     assert used.num_batches_tracked == 1 and unused.num_batches_tracked == 0
@@ -98,24 +98,24 @@ def test_a_batch_of_one_lighting_leaves_the_other_statistics_alone(n_low: int) -
 
 
 def test_a_layer_outside_a_batch_is_refused_rather_than_guessing() -> None:
-    lighting = Lighting()
-    layer = LSBN2d(2, lighting)
-    with lighting.batch(1, 1):
+    lights = BatchLights()
+    layer = LSBN2d(2, lights)
+    with lights.batch(1, 1):
         layer(torch.randn(1, 2, 3, 3))
-    with pytest.raises(RuntimeError, match="lighting"):
+    with pytest.raises(RuntimeError, match="the lights of this batch"):
         layer(torch.randn(1, 2, 3, 3))
 
 
 @pytest.mark.parametrize("n_low", [-1, 5])
 def test_a_count_that_does_not_fit_the_batch_is_refused(n_low: int) -> None:
-    with pytest.raises(ValueError, match=f"batch size 4, got {n_low}"), Lighting().batch(4, n_low):
+    with pytest.raises(ValueError, match=f"batch size 4, got {n_low}"), BatchLights().batch(4, n_low):
         pass
 
 
 @pytest.fixture
 def layer() -> LSBN2d:
     torch.manual_seed(2)
-    layer = LSBN2d(3, Lighting())
+    layer = LSBN2d(3, BatchLights())
     for norm in (layer.low, layer.well):
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.uniform_(norm.bias, -0.5, 0.5)
@@ -190,11 +190,11 @@ def test_names_of_the_weights_are_those_of_two_batch_norms(layer: LSBN2d) -> Non
 
 
 def test_a_shared_norm_seen_apart_does_what_two_passes_do() -> None:
-    lighting = Lighting()
-    apart, plain = ApartBN2d(3, lighting).double(), nn.BatchNorm2d(3).double()
+    lights = BatchLights()
+    apart, plain = ApartBN2d(3, lights).double(), nn.BatchNorm2d(3).double()
     low, well = (torch.randn(4, 3, 5, 6, dtype=torch.float64) * scale + scale for scale in (1, 7))
     both = torch.cat([low, well]).requires_grad_()
-    with lighting.batch(8, 4):
+    with lights.batch(8, 4):
         found = apart(both)
     wanted = torch.cat([plain(both[:4]), plain(both[4:])])
     torch.testing.assert_close(found, wanted)
@@ -202,15 +202,15 @@ def test_a_shared_norm_seen_apart_does_what_two_passes_do() -> None:
     gradients = [torch.autograd.grad(out.square().sum() + out[0].sum(), both)[0] for out in (found, wanted)]
     torch.testing.assert_close(*gradients)
     apart.eval(), plain.eval()
-    with lighting.batch(8, 4):
+    with lights.batch(8, 4):
         torch.testing.assert_close(apart(both), plain(both))
 
 
 @pytest.mark.parametrize("n_low", [0, 4])
 def test_a_shared_norm_seen_apart_takes_batches_of_one_lighting(n_low: int) -> None:
-    lighting, images = Lighting(), torch.randn(4, 3, 5, 6)
-    with lighting.batch(4, n_low):
-        torch.testing.assert_close(ApartBN2d(3, lighting)(images), nn.BatchNorm2d(3)(images))
+    lights, images = BatchLights(), torch.randn(4, 3, 5, 6)
+    with lights.batch(4, n_low):
+        torch.testing.assert_close(ApartBN2d(3, lights)(images), nn.BatchNorm2d(3)(images))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 from exlcap.core.errors import ExlcapError
 from exlcap.train.data.people import Split
-from exlcap.train.results.detections import detected_figures, read_given
+from exlcap.train.results.detections import detected_people, read_given
 from exlcap.train.results.evaluate import read_tests
 from exlcap.train.results.inference import Predictions
 from exlcap.train.results.precision import score_people
@@ -34,12 +34,12 @@ def written(tmp_path: Path) -> Callable[[Any], str]:
 
 
 def boxes(split: Split, score: float = 0.9) -> list[dict[str, Any]]:
-    return [{"image_id": figure.image_id, "category_id": 1, "bbox": list(figure.box), "score": score}
-            for figure in split.figures]  # fmt: skip
+    return [{"image_id": person.image_id, "category_id": 1, "bbox": list(person.box), "score": score}
+            for person in split.people]  # fmt: skip
 
 
 def by_name(split: Split) -> list[dict[str, Any]]:
-    return [{"file_name": f.file, "category_id": 1, "bbox": list(f.box), "score": 0.5} for f in split.figures]
+    return [{"file_name": f.file, "category_id": 1, "bbox": list(f.box), "score": 0.5} for f in split.people]
 
 
 def test_numbers_are_those_of_the_split_that_is_named_and_serve_every_split_of_its_images(
@@ -47,27 +47,27 @@ def test_numbers_are_those_of_the_split_that_is_named_and_serve_every_split_of_i
 ) -> None:
     found = read_given([f"LL-A={written(boxes(splits['LL-A']))}"], splits)
     for name in ("LL-N", "LL-H", "LL-E", "LL-A"):
-        some = detected_figures(splits[name], found)
+        some = detected_people(splits[name], found)
         assert some is not None
-        figures, scores = some
-        assert sorted((f.image_id, f.file, f.box) for f in figures) == sorted(
-            (f.image_id, f.file, f.box) for f in splits[name].figures
+        people, scores = some
+        assert sorted((f.image_id, f.file, f.box) for f in people) == sorted(
+            (f.image_id, f.file, f.box) for f in splits[name].people
         )
-        assert scores == [0.9] * len(figures)
-    assert detected_figures(splits["WL"], found) is None
+        assert scores == [0.9] * len(people)
+    assert detected_people(splits["WL"], found) is None
 
 
 def test_names_of_images_need_no_split(splits: dict[str, Split], written: Callable[[Any], str]) -> None:
     found = read_given([written(by_name(splits["WL"]))], splits)
-    assert detected_figures(splits["LL-A"], found) is None
-    some = detected_figures(splits["WL"], found)
-    assert some is not None and len(some[0]) == len(splits["WL"].figures)
+    assert detected_people(splits["LL-A"], found) is None
+    some = detected_people(splits["WL"], found)
+    assert some is not None and len(some[0]) == len(splits["WL"].people)
 
 
 def test_other_categories_are_passed_over(splits: dict[str, Split], written: Callable[[Any], str]) -> None:
     entries = boxes(splits["WL"])
     found = read_given([f"WL={written([*entries, {**entries[0], 'category_id': 3}])}"], splits)
-    assert len(found.found) == len(entries)
+    assert len(found.boxes) == len(entries)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,16 @@ def test_numbers_without_a_split_and_images_given_twice_are_refused(
 
 def scored(split: Split, places: list[int], shifts: list[float], box_scores: list[float]) -> tuple[float, float]:
     """AP and AR of perfect predictions for some people, each moved and scored."""
-    figures = [split.figures[i] for i in places]
-    joints = np.stack([f.keypoints[:, :2] + s for f, s in zip(figures, shifts, strict=True)])
-    found = score_people(split, figures, Predictions(joints, np.ones(joints.shape[:2])), box_scores)
+    people = [split.people[i] for i in places]
+    joints = np.stack([f.keypoints[:, :2] + s for f, s in zip(people, shifts, strict=True)])
+    found = score_people(split, people, Predictions(joints, np.ones(joints.shape[:2])), box_scores)
     assert found is not None
     return found.ap, found.ar
 
 
 def test_a_false_positive_above_the_right_ones_costs_ap_and_one_below_them_does_not(splits: dict[str, Split]) -> None:
     split = splits["WL"]
-    everybody = list(range(len(split.figures)))
+    everybody = list(range(len(split.people)))
     perfect, none = [0.9] * len(everybody), [0.0] * len(everybody)
     assert scored(split, everybody, none, perfect) == (100, 100)
     assert scored(split, [*everybody, 0], [*none, 500.0], [*perfect, 0.1]) == (100, 100)
@@ -136,9 +136,9 @@ def test_a_false_positive_above_the_right_ones_costs_ap_and_one_below_them_does_
 
 def test_a_person_who_was_not_detected_is_a_miss(splits: dict[str, Split]) -> None:
     split = splits["WL"]
-    some = list(range(1, len(split.figures)))
+    some = list(range(1, len(split.people)))
     _, ar = scored(split, some, [0.0] * len(some), [0.9] * len(some))
-    assert ar == pytest.approx(100 * len(some) / len(split.figures))
+    assert ar == pytest.approx(100 * len(some) / len(split.people))
 
 
 def test_without_any_detection_a_split_scores_0(splits: dict[str, Split]) -> None:
@@ -148,10 +148,10 @@ def test_without_any_detection_a_split_scores_0(splits: dict[str, Split]) -> Non
 
 def test_whoever_is_found_where_a_person_without_labelled_joints_is_does_not_count(splits: dict[str, Split]) -> None:
     split = splits["WL"]
-    joints = np.stack([figure.keypoints[:, :2] for figure in split.figures])
-    unlabelled = next(a for a in split.coco["annotations"] if a["person_id"] == split.figures[0].person_id)
+    joints = np.stack([person.keypoints[:, :2] for person in split.people])
+    unlabelled = next(a for a in split.coco["annotations"] if a["person_id"] == split.people[0].person_id)
     unlabelled["keypoints"] = [value * (i % 3 < 2) for i, value in enumerate(unlabelled["keypoints"])]
-    rest = Split(split.name, split.coco, split.figures[1:])
+    rest = Split(split.name, split.coco, split.people[1:])
     everybody = Predictions(joints, np.ones(joints.shape[:2]))
-    found = score_people(rest, split.figures, everybody, [1.0, *[0.5] * len(rest.figures)])
-    assert found is not None and (found.ap, found.people) == (100, len(rest.figures))
+    found = score_people(rest, split.people, everybody, [1.0, *[0.5] * len(rest.people)])
+    assert found is not None and (found.ap, found.people) == (100, len(rest.people))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import pytest
 
 from exlcap.core.drawing import SIDE_COLOURS
 from exlcap.train.config import Config
-from exlcap.train.data.people import TEST_SPLITS, Figure, Split, read_split
+from exlcap.train.data.people import TEST_SPLITS, LabelledPerson, Split, read_split
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.results import evaluate as results_module
@@ -75,8 +76,8 @@ def config() -> Config:
 
 
 def judged(split: Split, shift: float = 0.0) -> Judged:
-    joints = np.stack([figure.keypoints[:, :2] + shift for figure in split.figures])
-    return Judged(split, split.figures, Predictions(joints, np.ones(joints.shape[:2])), score(0.0))
+    joints = np.stack([person.keypoints[:, :2] + shift for person in split.people])
+    return Judged(split, split.people, Predictions(joints, np.ones(joints.shape[:2])), score(0.0))
 
 
 def named(folder: Path, name: str) -> Judged:
@@ -91,7 +92,7 @@ def test_the_gallery_shows_dark_amplified_predicted_and_true_and_the_same_people
     dark = [(name, named(folder, name)) for name in ("LL-N", "LL-H", "LL-E")]
     write_gallery(tmp_path / "g.png", folder, config, dark, named(folder, "WL"))
     picture = cv2.imread(str(tmp_path / "g.png"))[..., ::-1].astype(int)
-    people = sum(len(part.figures) for _, part in dark)
+    people = sum(len(part.people) for _, part in dark)
     assert picture.shape == (6 * TILE, 192 * min(8, people), 3)
     dark_row, amplified, predicted, true, _, _ = (picture[i * TILE + STRIP : (i + 1) * TILE] for i in range(6))
     assert dark_row.mean() < 12 < 70 < amplified.mean()
@@ -110,7 +111,7 @@ def test_the_gallery_of_bright_people_is_two_rows_and_of_nobody_no_file(
 
 def test_of_detections_the_gallery_shows_the_one_that_fits_best(folder: Path, config: Config, tmp_path: Path) -> None:
     whole = named(folder, "WL")
-    near, far = whole.figures, [replaced(figure) for figure in whole.figures]
+    near, far = whole.people, [replaced(person) for person in whole.people]
     joints = np.concatenate([whole.predictions.joints + 40, whole.predictions.joints])
     found = Judged(whole.split, (*far, *map(replaced, near)), Predictions(joints, np.ones(joints.shape[:2])), score(0))
     write_gallery(tmp_path / "detected.png", folder, config, [], found)
@@ -118,23 +119,22 @@ def test_of_detections_the_gallery_shows_the_one_that_fits_best(folder: Path, co
     assert (tmp_path / "detected.png").read_bytes() == (tmp_path / "exact.png").read_bytes()
 
 
-def replaced(figure: Figure) -> Figure:
-    return Figure(figure.file, figure.light, figure.image_id, figure.pair_id, "detection 0", figure.keypoints * 0,
-                  figure.box)  # fmt: skip
+def replaced(person: LabelledPerson) -> LabelledPerson:
+    return replace(person, person_id="detection 0", keypoints=person.keypoints * 0)
 
 
 def test_who_is_in_several_splits_is_looked_at_once(
     folder: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Figure] = []
+    asked: list[LabelledPerson] = []
 
-    def perfect(trained: Trained, images: Path, figures: list[Figure], flip: str) -> Predictions:
-        asked.extend(figures)
-        return Predictions(np.stack([f.keypoints[:, :2] for f in figures]), np.ones((len(figures), 14)))
+    def perfect(trained: Trained, images: Path, people: list[LabelledPerson], flip: str) -> Predictions:
+        asked.extend(people)
+        return Predictions(np.stack([f.keypoints[:, :2] for f in people]), np.ones((len(people), 14)))
 
-    monkeypatch.setattr(results_module, "joints_of", perfect)
+    monkeypatch.setattr(results_module, "predict_in_images", perfect)
     splits = read_tests(folder)
     trained = Trained(build_model(config.model, True, 0), config, 1, "")
     found = judge(trained, folder, splits, EvalProtocol())
-    assert len(asked) == len(splits["LL-A"].figures) + len(splits["WL"].figures)
+    assert len(asked) == len(splits["LL-A"].people) + len(splits["WL"].people)
     assert {name: part.scores.ap for name, part in found.items()} == dict.fromkeys(TEST_SPLITS, 100.0)

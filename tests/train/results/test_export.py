@@ -33,7 +33,7 @@ from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.results import export as export_module
 from exlcap.train.results.export import compare, export, onnx_bytes
-from exlcap.train.results.inference import full_score, predict
+from exlcap.train.results.inference import full_score, predict_crops
 from exlcap.train.results.trained import Trained
 from exlcap.train.runs import save_checkpoint
 from exlcap.train.stored import to_toml
@@ -165,11 +165,11 @@ def test_annotate_reads_the_same_joints_out_of_the_same_crops_as_training_does(
     assert split is not None
     export(tiny, "low", tmp_path / "net.onnx", data)
     network = load_network(read_card(tmp_path / "net.toml"), threads=1)
-    crops = crop_people(data, split.figures, tiny.config.size, tiny.config.input)
-    expected = predict(tiny.model, crops, tiny.config, "none")
+    crops = crop_people(data, split.people, tiny.config.size, tiny.config.input)
+    expected = predict_crops(tiny.model, crops, tiny.config, "none")
     found = joints_in_crops(network, np.stack([place(crop, PLAIN, tiny.config.size)[0] for crop in crops]))
-    for i, figure in enumerate(split.figures):
-        matrix = crop_matrix(figure.box, network.card.input)
+    for i, person in enumerate(split.people):
+        matrix = crop_matrix(person.box, network.card.input)
         np.testing.assert_allclose(matrix, crops[i].plain, atol=1e-9)
         np.testing.assert_allclose(
             apply_homography(np.linalg.inv(matrix), found[i, :, :2]), expected.joints[i], atol=0.05

@@ -19,7 +19,7 @@ from exlcap.train.data.people import Split, read_split
 from exlcap.train.networks.pose_net import Output
 from exlcap.train.prepare import new_config
 from exlcap.train.results import inference as predict_module
-from exlcap.train.results.inference import OFFICIAL_PAIRS, Predictions, heatmaps, predict, unmirrored
+from exlcap.train.results.inference import OFFICIAL_PAIRS, Predictions, heatmaps, predict_crops, unmirrored
 from exlcap.train.results.precision import Scores, oks, score_split
 
 
@@ -36,7 +36,7 @@ def split(folder: Path) -> Split:
 
 
 def truth(split: Split) -> np.ndarray:
-    return np.stack([figure.keypoints[:, :2] for figure in split.figures])
+    return np.stack([person.keypoints[:, :2] for person in split.people])
 
 
 def scored(split: Split, joints: np.ndarray) -> Scores:
@@ -48,7 +48,7 @@ def scored(split: Split, joints: np.ndarray) -> Scores:
 def test_perfect_predictions_score_100(split: Split) -> None:
     found = scored(split, truth(split))
     assert (found.ap, found.ap50, found.ap75, found.ar) == (100, 100, 100, 100)
-    assert (found.images, found.people) == (12, len(split.figures))
+    assert (found.images, found.people) == (12, len(split.people))
 
 
 def test_predictions_beside_every_person_score_0(split: Split) -> None:
@@ -58,12 +58,12 @@ def test_predictions_beside_every_person_score_0(split: Split) -> None:
 def test_ap_follows_oks_with_our_sigmas_and_areas(split: Split) -> None:
     """Every joint is moved so that OKS is 0.72 by its definition: AP counts the thresholds .50 to .70, 5 of 10."""
     joints = truth(split)
-    for i, figure in enumerate(split.figures):
-        area = figure.box[2] * figure.box[3] * 0.53
+    for i, person in enumerate(split.people):
+        area = person.box[2] * person.box[3] * 0.53
         joints[i, :, 0] += np.sqrt(-np.log(0.72) * 2 * area * (2 * np.array(OKS_SIGMAS)) ** 2)
     found = scored(split, joints)
     assert found.ap == pytest.approx(50) and found.ap50 == pytest.approx(100) and found.ap75 == 0
-    assert oks(joints[0], split.figures[0].keypoints, split.figures[0].box) == pytest.approx(0.72)
+    assert oks(joints[0], split.people[0].keypoints, split.people[0].box) == pytest.approx(0.72)
 
 
 def test_the_judge_trusts_neither_area_nor_count_nor_id_of_an_annotation(split: Split) -> None:
@@ -96,11 +96,11 @@ class Oracle(nn.Module):
         map_size = (size[0] // 4, size[1] // 4)
         self.answers: list[tuple[Tensor, Tensor]] = []
         for light in ("well", "low"):
-            chosen = [crop for crop in crops if crop.figure.light == light]
+            chosen = [crop for crop in crops if crop.person.light == light]
             for start in range(0, len(chosen), batch):
                 part = chosen[start : start + batch]
                 images, matrices = plain_inputs(part, size, config.input)
-                points = np.stack([crop.figure.keypoints[:, :2] for crop in part])
+                points = np.stack([crop.person.keypoints[:, :2] for crop in part])
                 placed = np.einsum("nij,nkj->nki", matrices[:, :2, :2], points) + matrices[:, None, :2, 2]
                 joints = to_map(torch.from_numpy(placed))
                 mirrored = joints[:, list(FLIP_INDICES)].clone()
@@ -120,10 +120,10 @@ def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     split = read_split(folder, "val")  # both lightings
     assert split is not None
     config = new_config("small", None, {"data": "sticks"})
-    crops = crop_people(folder, split.figures, (config.model.height, config.model.width), config.input)
+    crops = crop_people(folder, split.people, (config.model.height, config.model.width), config.input)
     monkeypatch.setattr(predict_module, "BATCH", 3)
     oracle = Oracle(crops, config, batch=3)
-    found = predict(oracle, crops, config, "mirror")  # type: ignore[arg-type]
+    found = predict_crops(oracle, crops, config, "mirror")  # type: ignore[arg-type]
     assert oracle.answers == []
     error_px = found.joints - truth(split)
     assert np.abs(error_px.mean((0, 1))).max() < 0.05

@@ -129,7 +129,7 @@ def predict(lab: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 def middles(model: object, crops: list[Crop], config: object, flip: str) -> Predictions:
     """Stands for a network that puts every joint into the middle of its box."""
-    boxes = np.array([crop.figure.box for crop in crops])
+    boxes = np.array([crop.person.box for crop in crops])
     places = boxes[:, :2] + boxes[:, 2:] / 2
     return Predictions(np.repeat(places[:, None], 14, 1), np.full((len(crops), 14), 1.0))
 
