@@ -1,7 +1,7 @@
-"""`exlcap train --compare`: several methods with the same seeds, each trained and judged once, in one table.
+"""`exlcap train --compare`: several methods with the same seeds, each trained and evaluated once, in one table.
 
-Every run is an ordinary one, runs/<name>-<method>-s<seed>. What is finished is kept and what was begun goes on, so a
-comparison may be stopped and called again, or be given more seeds.
+Every run is an ordinary one, runs/<name>-<method>-s<seed>. Finished runs are kept and started ones are resumed, so a
+comparison can be stopped and repeated, also with more seeds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from exlcap.train.start import TrainOptions
 from exlcap.train.stored import config_from_toml, differences
 
 Splits = Mapping[str, float | None]
-"""AP by split, None where nobody is."""
+"""AP by split, None where there are no people."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def compare_methods(
 
 
 def plan(workspace: Workspace, name: str, configs: Sequence[Config]) -> list[Planned]:
-    """The runs of a comparison, seed by seed, so that one cut short has as many seeds of every method.
+    """The runs of a comparison, seed by seed, so that a comparison that is stopped has the same seeds of every method.
 
-    Raises ExlcapError when one is given twice, or was begun with other settings.
+    Raises ExlcapError when a run is given twice, or was started with other settings.
     """
     runs = [
         Planned(workspace.run(f"{name}-{config.method.name}-s{config.seed}"), config)
@@ -81,30 +81,30 @@ def plan(workspace: Workspace, name: str, configs: Sequence[Config]) -> list[Pla
         if run.folder in [other.folder for other in runs[:i]]:
             raise ExlcapError(
                 f"{run.config.method.name} with seed {run.config.seed} is given twice",
-                "name each method and each seed once",
+                "give each method and each seed once",
             )
         path = run.folder / "config.toml"
         if path.exists():
             begun = config_from_toml(path.read_text(encoding="utf-8"), path)
             if changed := differences(begun, run.config):
                 raise ExlcapError(
-                    f"{run.folder.name} was begun with other settings ({'; '.join(changed)})",
-                    "compare with those settings, or under another --run NAME",
+                    f"{run.folder.name} was started with other settings ({'; '.join(changed)})",
+                    "compare with those settings, or choose another --run NAME",
                 )
     return runs
 
 
 def train_all(workspace: Workspace, runs: Sequence[Planned]) -> None:
-    """Train every run to its end and judge it on the test splits; what is done stays as it is."""
+    """Train every run to its end and evaluate it on the test splits; finished runs stay as they are."""
     for number, run in enumerate(runs, start=1):
         data_folder = workspace.dataset(run.config.data)
         at = f"[{number}/{len(runs)}] {run.folder.name}"
         last = run.folder / "last.pt"
         saved = load_checkpoint(last) if last.exists() else None
         if saved is not None and saved["done"] and saved["data_checksum"] == data_checksum(data_folder):
-            tell(f"{at}: finished before, kept")
+            tell(f"{at}: already finished, kept")
         else:
-            tell(f"{at}: {'goes on' if run.folder.exists() else 'begins'}")
+            tell(f"{at}: {'resumed' if run.folder.exists() else 'started'}")
             data = (resumed_run if run.folder.exists() else new_run)(run.folder, run.config, data_folder)
             train(run.folder, run.config, data)
         if world().first and _judgement(run.folder) is None:
@@ -113,7 +113,7 @@ def train_all(workspace: Workspace, runs: Sequence[Planned]) -> None:
 
 
 def _judgement(folder: Path) -> dict[str, Any] | None:
-    """table.json of a run, where it is of its best weights."""
+    """table.json of a run, or None unless it belongs to the run's best weights."""
     path = folder / "table.json"
     if not path.exists():
         return None
@@ -127,7 +127,7 @@ def summarise(folder: Path, runs: Sequence[Planned]) -> tuple[str, dict[str, Any
     details = []
     for run in runs:
         judged = _judgement(run.folder)
-        assert judged is not None, "train_all judges every run"
+        assert judged is not None, "train_all evaluates every run"
         aps = {name: None if s is None else float(s["ap"]) for name, s in judged["splits"].items()}
         aps_of.setdefault(run.config.method.name, {})[run.config.seed] = aps
         details.append({"run": run.folder.name, "method": run.config.method.name, "seed": run.config.seed,

@@ -22,7 +22,7 @@ MethodRow = Annotated[Method, PlainValidator(method_named), PlainSerializer(lamb
 
 
 class InputConfig(Record):
-    """How a person becomes the network's input."""
+    """How a person is cropped and normalised for the network."""
 
     box_scale: tuple[float, float]
     resampling: Literal["area", "bilinear"]
@@ -31,7 +31,7 @@ class InputConfig(Record):
 
 
 class ModelConfig(Record):
-    """The network. Sizes of the input in pixels; heat maps are a quarter of it."""
+    """The network. height, width: of the input in pixels; heat maps are a quarter of that."""
 
     depth: Literal[18, 34, 50, 101]
     height: int = Field(ge=32)
@@ -73,7 +73,7 @@ class LupiConfig(Record):
 
 
 class AugmentConfig(Record):
-    """Random changes of a training crop, alike for both images of a pair. Zero switches one off."""
+    """Random changes of a training crop, the same for both images of a pair. Zero switches a change off."""
 
     flip: bool
     rotation_deg: float = Field(ge=0, le=180)
@@ -93,7 +93,7 @@ class AugmentConfig(Record):
 
 
 class OptimConfig(Record):
-    """Optimiser and schedule. `minutes` ends training by the clock and is not reproducible."""
+    """Optimiser and schedule. With `minutes`, training ends by the clock and is not reproducible."""
 
     optimiser: Literal["adam", "adamw"]
     batch: int = Field(ge=1)
@@ -112,7 +112,7 @@ class OptimConfig(Record):
 
 
 class MachineConfig(Record):
-    """How the machine is used. Only `precision` changes what is learnt beyond rounding."""
+    """How the machine is used. Beyond rounding, only `precision` changes the result."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     compile: bool
@@ -120,7 +120,7 @@ class MachineConfig(Record):
 
 
 class Config(Record):
-    """config.toml of a run: complete, so that ``--config`` with it repeats the run."""
+    """The config.toml of a run. It is complete, so ``--config`` with it repeats the run."""
 
     data: str
     method: MethodRow

@@ -1,9 +1,9 @@
 """Several processes that train one network: ``torchrun --standalone --nproc-per-node 2 -m -- exlcap train ...``
 
 Every process holds the whole network and takes its share of each batch; gradients are averaged by DDP. BatchNorm
-statistics are those of a process's own share, and of one lighting only, as ever; before anything is saved or validated
-they are averaged over the processes, each with its own kind. Only the first process writes files and speaks. The
-workspace must be on a file system that all of them see.
+statistics are computed on a process's own share, for each light separately; before saving or validating they are
+averaged over the processes. Only the first process writes files and prints. The workspace must be on a file system
+that all processes see.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import nn
 from exlcap.core.console import say
 
 PATIENCE = datetime.timedelta(hours=2)
-"""How long processes wait for the first one, which fills the cache and validates alone."""
+"""How long the other processes wait for the first one, which alone fills the cache and validates."""
 Item = TypeVar("Item")
 
 
@@ -37,7 +37,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> list[Item]:
@@ -45,7 +45,7 @@ class World:
         return list(items[self.rank :: self.size])
 
     def clock(self) -> float:
-        """Seconds on the first process's clock, so that all agree on what is due. All must ask together."""
+        """Seconds on the first process's clock, so that all agree on what is due. All must call it together."""
         now = time.monotonic()
         if self.size == 1:
             return now
@@ -54,7 +54,7 @@ class World:
         return float(shared)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Means over the processes. All must ask together, with the same keys."""
+        """Means over the processes. All must call it together, with the same keys."""
         if self.size == 1:
             return values
         total = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
@@ -62,14 +62,14 @@ class World:
         return dict(zip(values, (total / self.size).tolist(), strict=True))
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Block until all processes have called it."""
         if self.size > 1:
             dist.barrier()
 
 
 @functools.cache
 def world() -> World:
-    """The processes that torchrun started, brought together when first asked for; else this one alone."""
+    """The processes that torchrun started, connected on the first call; otherwise this one alone."""
     size, rank, local = (int(os.environ.get(name, fallback)) for name, fallback in
                          (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0)))  # fmt: skip
     device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
@@ -81,15 +81,15 @@ def world() -> World:
 
 
 def tell(text: str) -> None:
-    """A line for the person at the terminal, from the first process alone."""
+    """Print a line to standard error, from the first process only."""
     if world().first:
         say(text)
 
 
 def together(model: nn.Module, where: World) -> nn.Module:
-    """The network for training: gradients are averaged over the processes as they come up.
+    """The network for training: gradients are averaged over the processes as they are computed.
 
-    One forward pass serves both lightings and uses every weight, so none need be searched for.
+    One forward pass serves both lights and uses every weight, so DDP need not look for unused ones.
     """
     if where.size == 1:
         return model
@@ -100,7 +100,7 @@ def together(model: nn.Module, where: World) -> nn.Module:
 
 @torch.no_grad()
 def average_statistics(models: Sequence[nn.Module], where: World) -> None:
-    """Give all processes the mean of their BatchNorm statistics, each lighting's with its own."""
+    """Give all processes the mean of their BatchNorm statistics, for each light separately."""
     if where.size == 1:
         return
     for model in models:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a bar, TensorBoard, log.csv with its curves, and pictures of predictions."""
+"""What a run reports while it trains: a progress bar, TensorBoard, log.csv and its plot, pictures of predictions."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EVERY = 10
 
 
 class Pace:
-    """How many images an epoch has gone through, and how long they were waited for.
+    """How many images an epoch has processed, and how long it waited for them.
 
-    processes: how many take a share as large as this one's.
+    processes: how many processes take a share of the same size.
     """
 
     def __init__(self, processes: int) -> None:
@@ -34,7 +34,7 @@ class Pace:
         self._images, self._waited_s, self._began = 0, 0.0, time.monotonic()
 
     def of(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches; what is told below begins anew."""
+        """The same batches; counting starts again."""
         self._images, self._waited_s, self._began = 0, 0.0, time.monotonic()
         while True:
             asked = time.monotonic()
@@ -47,21 +47,21 @@ class Pace:
 
     @property
     def images_per_s(self) -> float:
-        """Images per second since the epoch began, those of all processes together."""
+        """Images per second since the epoch began, of all processes together."""
         return self._images / max(time.monotonic() - self._began, 1e-9)
 
     @property
     def waiting(self) -> float:
-        """The part of the time, 0..1, that went by without a batch to work on."""
+        """The part of the time, 0..1, spent waiting for a batch."""
         return self._waited_s / max(time.monotonic() - self._began, 1e-9)
 
 
 class Journal:
-    """The record of a run in its folder, to be used in a ``with`` block, which no other process can enter meanwhile.
-    Not `active`: says and writes nothing.
+    """The record of a run in its folder, used in a ``with`` block that only one process at a time can enter.
+    Unless `active`, it prints and writes nothing.
 
-    epoch, step: where the run goes on, `seconds` of training behind it; rows of log.csv and points of TensorBoard
-    beyond are from a life that was cut off after its last checkpoint, and are dropped. steps: batches of an epoch.
+    epoch, step: where the run continues, after `seconds` of training; later rows of log.csv and later points of
+    TensorBoard, written after the last checkpoint of a run that was killed, are dropped. steps: batches of an epoch.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Journal:
     def __enter__(self) -> Journal:
         if self._active:
             trains = one_at_a_time(
-                self._folder / ".run", f"trains {self._folder.name}", "wait for it, or take another --run NAME"
+                self._folder / ".run", f"trains {self._folder.name}", "wait for it, or choose another --run NAME"
             )
             self._open.enter_context(trains)
             left = self._config.optim.epochs * self._steps - self._done
@@ -92,7 +92,7 @@ class Journal:
         self._open.close()
 
     def batch(self, count: int, losses: Mapping[str, float], lr: float, pace: Pace) -> None:
-        """Tell of a batch, the `count`-th of the run from 0."""
+        """Report a batch, the `count`-th of the run from 0."""
         if not self._active:
             return
         epoch = f"epoch {count // self._steps + 1}/{self._config.optim.epochs}"
@@ -105,10 +105,10 @@ class Journal:
         self, epoch: int, seconds: float, losses: Mapping[str, float], lr: float, pace: Pace,
         judged: Mapping[Light, Judged], data: Path, done: bool,
     ) -> float | None:  # fmt: skip
-        """Tell of an epoch, the `epoch`-th from 1, and draw what is due.
+        """Report an epoch, the `epoch`-th from 1, and draw what is due.
 
-        losses: means over people. judged: the validation split by lighting, if it was looked at. data: the data set.
-        done: whether it is the last. Returns the mean of the lightings' AP, None where nothing was validated.
+        losses: means over people. judged: the validation split by light, if it was evaluated. data: the data set.
+        done: whether it is the last. Returns the mean AP of the lights, None without validation.
         """
         if not self._active:
             return None
@@ -149,6 +149,6 @@ class Journal:
 
 
 def _losses(losses: Mapping[str, float]) -> str:
-    """Losses in a few words: "loss 0.41 (low 0.2, well 0.19, lupi 0.3)"."""
+    """Losses in short: "loss 0.41 (low 0.2, well 0.19, lupi 0.3)"."""
     parts = ", ".join(f"{name.removeprefix('loss_')} {v:.3g}" for name, v in losses.items() if name != "loss")
     return f"loss {losses['loss']:.3g} ({parts})"

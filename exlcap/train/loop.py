@@ -1,7 +1,7 @@
 """The training loop, to be read from top to bottom.
 
 Reproducible: with the same config, data, threads and machine two runs give the same weights, and so does a run that
-was killed and resumed. `optim.minutes` gives that up, since the number of epochs then depends on the machine's speed.
+was killed and resumed. `optim.minutes` gives this up, since the number of epochs then depends on the machine's speed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from exlcap.train.stored import to_toml
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a run learns from: a data set, the crops of its training pairs, and for each lighting its part of the
+    """What a run learns from: a data set, the crops of its training pairs, and for each light its part of the
     validation split with its crops. folder: of the data set.
     """
 
@@ -77,7 +77,7 @@ class State:
 def train(folder: Path, config: Config, data: TrainData) -> State:
     """Train in a run's folder, from its last.pt if there is one.
 
-    Raises ExlcapError when the loss is not a number, or when batches are too small for the processes that share them.
+    Raises ExlcapError when the loss is not a number, or when batches are too small to be shared by the processes.
     """
     keep_memory()
     where = world()
@@ -143,9 +143,9 @@ def train(folder: Path, config: Config, data: TrainData) -> State:
 
 
 def new_state(config: Config, device: torch.device, resumed: bool) -> State:
-    """Fresh weights from the config's seed and backbone weights; the latter are not read where it is resumed.
+    """Fresh weights from the config's seed and backbone weights; a resumed run does not read the latter.
 
-    Raises ExlcapError for a number format that the device does not have.
+    Raises ExlcapError for a number format that the device does not support.
     """
     if config.machine.precision == "fp16" and device.type == "cpu":
         raise ExlcapError("machine.precision: fp16 needs a GPU", 'use "bf16" or "fp32" on this machine')
@@ -162,13 +162,13 @@ def new_state(config: Config, device: torch.device, resumed: bool) -> State:
 
 
 def ready(model: PoseNet, config: Config, where: World) -> nn.Module:
-    """The network as it is trained: compiled if asked for, and bound to those of the other processes."""
+    """The network as it is trained: compiled if so configured, its gradients shared with the other processes."""
     network = together(model, where)
     return torch.compile(network) if config.machine.compile else network  # type: ignore[return-value]
 
 
 def check_shares(smallest: int, where: World) -> None:
-    """Raise ExlcapError unless every process gets somebody of the smallest batch."""
+    """Raise ExlcapError unless every process gets at least one person of the smallest batch."""
     if smallest < where.size:
         raise ExlcapError(
             f"batches of {smallest} pairs cannot be shared by {where.size} processes",
@@ -190,14 +190,14 @@ def descend(state: State, loss: Tensor, lr: float, clip_norm: float) -> None:
 
 
 def validates(state: State, config: Config) -> bool:
-    """Whether the epoch that has just ended is followed by validation or by pictures, which need it."""
+    """Whether validation follows the epoch that has just ended; pictures of predictions need it too."""
     optim = config.optim
     pictures = optim.pictures_every > 0 and state.epoch % optim.pictures_every == 0
     return state.done or pictures or state.epoch % optim.validate_every == 0
 
 
 def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Light, Judged]:
-    """Predictions and scores on the validation split by lighting, without flip test."""
+    """Predictions and scores on the validation split by light, without flip test."""
     judged: dict[Light, Judged] = {}
     for light, (split, crops) in data.val.items():
         predictions = predict_crops(model, crops, config, "none")
@@ -207,14 +207,14 @@ def validate(model: PoseNet, data: TrainData, config: Config) -> dict[Light, Jud
 
 
 def is_best(val_ap: float | None, state: State, validates: bool) -> bool:
-    """Whether these weights become best.pt: the highest AP so far, or simply the latest where nothing validates."""
+    """Whether these weights become best.pt: the highest AP so far, or the latest if there is no validation split."""
     if not validates:
         return True
     return val_ap is not None and (state.best_ap is None or val_ap > state.best_ap)
 
 
 def save(folder: Path, state: State, config: Config, data: TrainData, where: World, seconds: float) -> None:
-    """Write last.pt. All processes must come here together."""
+    """Write last.pt. All processes must call this together."""
     state.seconds, state.sums = seconds, where.mean(state.sums)
     average_statistics([state.model, state.average], where)
     if where.first:
@@ -233,7 +233,7 @@ def weights(state: State, config: Config, checksum: str) -> dict[str, Any]:
 
 
 def everything(state: State, config: Config, checksum: str) -> dict[str, Any]:
-    """Content of last.pt: all that a resumed run needs to go on as if never stopped."""
+    """Content of last.pt: everything a resumed run needs to continue as if it had never stopped."""
     return {
         "config": to_toml(config),
         "data_checksum": checksum,

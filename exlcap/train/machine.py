@@ -15,10 +15,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_memory() -> None:
-    """Let the process keep memory that tensors gave back, for the next ones (glibc only; elsewhere nothing happens).
+    """Let the process keep the memory of freed tensors for the next ones (glibc only; elsewhere nothing happens).
 
-    By default every large tensor is fresh from the system, which clears it page by page: a ReLU of 50 MB took 27 ms
-    instead of 3.
+    By default every large tensor is new memory from the system, which clears it page by page: a ReLU of 50 MB took
+    27 ms instead of 3.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -30,7 +30,7 @@ def keep_memory() -> None:
 
 @contextlib.contextmanager
 def autocast(device: torch.device, machine: MachineConfig) -> Iterator[None]:
-    """Convolutions in the number format that is asked for; "fp32" changes nothing."""
+    """Run convolutions in the configured number format; "fp32" changes nothing."""
     kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(machine.precision)
     with torch.autocast(device.type, dtype=kind or torch.bfloat16, enabled=kind is not None):
         yield

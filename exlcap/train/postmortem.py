@@ -1,4 +1,4 @@
-"""What is kept of a batch whose loss is not a number: the batch itself, and a picture of it."""
+"""What is saved when the loss of a batch is not a number: the batch itself, and a picture of it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ COLUMNS = 16
 def not_a_number(
     folder: Path, batch: Batch, pairs: Sequence[PairCrop], losses: Mapping[str, float], epoch: int, number: int
 ) -> ExlcapError:
-    """Save the batch in the run's folder and return the error to be raised.
+    """Save the batch in the run's folder and return the error to raise.
 
-    pairs: the whole training set. losses: those of the batch by name. epoch, number: where it was, from 1.
+    pairs: the whole training set. losses: of the batch, by name. epoch, number: of the batch, from 1.
     """
     people = [f"{pairs[i].well.person.pair_id} {pairs[i].well.person.person_id}" for i in batch.people]
     content = {
@@ -41,17 +41,17 @@ def not_a_number(
     write_atomic(folder / PICTURE, data.tobytes())
     wrong = ", ".join(f"{name} {value}" for name, value in losses.items())
     return ExlcapError(
-        f"the loss is not a number in epoch {epoch}, batch {number} ({wrong}); the batch is kept in {folder / BATCH}",
-        f"look at {folder / PICTURE}: sound pictures speak for a lower optim.lr or lupi.weight in a config file and a "
-        "new run, broken ones against their labels or images; people, losses and tensors: "
+        f"the loss is not a number in epoch {epoch}, batch {number} ({wrong}); the batch is saved in {folder / BATCH}",
+        f"look at {folder / PICTURE}: if the pictures are sound, start a new run with a lower optim.lr or lupi.weight "
+        "in a config file; if they are broken, check their labels and images; people, losses and tensors: "
         f"`python -c \"import torch; print(torch.load('{BATCH}', weights_only=True))\"` in that folder",
     )
 
 
 def picture(batch: Batch) -> npt.NDArray[np.uint8]:
-    """The inputs in rows of up to 16, each from its darkest to its brightest value, labelled joints as green points.
+    """The inputs in rows of up to 16, each stretched from its darkest to its brightest value, labelled joints in green.
 
-    What is not a number is magenta. Returns uint8 (H, W, 3).
+    Pixels that are not a number are magenta. Returns uint8 (H, W, 3).
     """
     tiles = [
         _tile(image, to_input(joints)[labelled])

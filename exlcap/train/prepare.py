@@ -1,4 +1,4 @@
-"""Everything between the command line and the loop: the config of a run, and its data."""
+"""What a run needs before its first step: its config and its data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from exlcap.train.distributed import tell, world
 from exlcap.train.loop import TrainData
 from exlcap.train.networks.pretrained import check_backbone
 from exlcap.train.runs import load_checkpoint, make_run_folder
-from exlcap.train.settings import Settings, merged, preset, read_toml
+from exlcap.train.settings import PRESETS, Settings, merged, preset, read_toml
 from exlcap.train.stored import complete, config_from_toml, differences, migrated, read_settings
 
-COMMENTS = "the presets in train/presets say what each setting means"
+COMMENTS = f"the comments in {PRESETS / 'modern.toml'} say what each setting means"
 
 
 def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
     """Read the data, then make the run's folder.
 
-    Raises ExlcapError when the folder exists, the weights it begins with cannot be had, or the data are no good.
-    Of several processes the first does so, and the others read when it is done.
+    Raises ExlcapError when the folder exists, when the initial weights cannot be had, or when the data set cannot be
+    used. Of several processes the first one does this; the others read when it is done.
     """
     where = world()
     if where.first:
         if folder.exists():
             raise ExlcapError(
-                f"a run named {folder.name} exists already", "choose another --run NAME, or go on with it: --resume"
+                f"a run named {folder.name} exists already", "choose another --run NAME, or continue it with --resume"
             )
         check_dataset(data_folder)  # before weights are downloaded
         backbone_sha256 = check_backbone(config)
@@ -43,13 +43,13 @@ def new_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
 
 
 def resumed_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
-    """Read the data of a run that goes on. Raises ExlcapError when they have changed since."""
+    """Read the data of a run that is resumed. Raises ExlcapError when the data set has changed since it began."""
     check_dataset(data_folder)
     last = folder / "last.pt"
     if last.exists() and load_checkpoint(last)["data_checksum"] != data_checksum(data_folder):
         raise ExlcapError(
             f"the data set {config.data} has changed since the run {folder.name} began",
-            "bring the old data set back, or start a new run with another --run NAME",
+            "restore the old data set, or start a new run with another --run NAME",
         )
     where = world()
     if where.first:
@@ -59,7 +59,7 @@ def resumed_run(folder: Path, config: Config, data_folder: Path) -> TrainData:
 
 
 def new_config(preset_name: str, config_file: Path | None, options: Settings) -> Config:
-    """Preset, then the config file's values, then the command line's.
+    """The preset, overridden by the config file, overridden by the command line.
 
     Raises ExlcapError naming an unknown key or a bad value, or when no data set is named.
     """
@@ -68,19 +68,21 @@ def new_config(preset_name: str, config_file: Path | None, options: Settings) ->
         settings = merged(settings, read_settings(config_file))
     settings = merged(settings, options)
     if "data" not in settings:
-        raise ExlcapError("no data set is named", "add --data NAME, of a data set made with `exlcap build`")
+        raise ExlcapError(
+            "no data set is named", "add --data NAME with the name of a data set, as `exlcap build` makes it"
+        )
     return parse(Config, settings, config_file or f"preset {preset_name}", COMMENTS)
 
 
 def resumed_config(folder: Path, config_file: Path | None, options: Settings) -> Config:
-    """Config of a run that goes on: its own.
+    """The config of a run that is resumed: its own.
 
-    Raises ExlcapError when there is no such run, or when config.toml, the config file or an option says otherwise than
-    the last checkpoint, naming the difference.
+    Raises ExlcapError when there is no such run, or when config.toml, the config file or an option differs from the
+    last checkpoint, naming the difference.
     """
     path = folder / "config.toml"
     if not path.exists():
-        raise ExlcapError(f"no run to resume in {folder}", "leave out --resume to start it")
+        raise ExlcapError(f"no run to resume in {folder}", "leave out --resume to start a new one")
     wanted = migrated(read_toml(path), path)
     begun = config_from_toml(path.read_text(encoding="utf-8"), path)
     if (folder / "last.pt").exists():
@@ -90,23 +92,23 @@ def resumed_config(folder: Path, config_file: Path | None, options: Settings) ->
     config = complete(merged(wanted, options), config_file or path)
     if changed := differences(begun, config):
         raise ExlcapError(
-            f"{folder.name} was begun with other settings ({'; '.join(changed)})",
-            "resume without changes, or start a new run with another --run NAME",
+            f"{folder.name} was started with other settings ({'; '.join(changed)})",
+            "resume it without changes, or start a new run with another --run NAME",
         )
     return config
 
 
 def read_data(folder: Path, config: Config) -> TrainData:
-    """Crops of the training pairs and the validation split. Raises ExlcapError when nobody is there to learn from."""
+    """Crops of the training pairs and of the validation split. Raises ExlcapError when there are no training pairs."""
     check_dataset(folder)
     checksum = data_checksum(folder)
     train = read_split(folder, "train")
     if train is None or not train.pairs:
         raise ExlcapError(
-            f"{folder / 'annotations' / 'train.json'} holds no person that both images of a pair show", REBUILD
+            f"{folder / 'annotations' / 'train.json'} has no person who is labelled in both images of a pair", REBUILD
         )
     if train.unpaired:
-        tell(f"{train.unpaired} people that only one image of their pair shows take no part")
+        tell(f"{train.unpaired} people are labelled in only one image of their pair and are left out")
     people = [person for pair in train.pairs for person in (pair.low, pair.well)]
     crops = cached_crops(folder, "train", checksum, people, config.size, config.input)
     return TrainData(
@@ -118,10 +120,10 @@ def read_data(folder: Path, config: Config) -> TrainData:
 
 
 def _validation(folder: Path, checksum: str, config: Config) -> dict[Light, tuple[Split, list[Crop]]]:
-    """The validation images of the lightings the method trains on, with their crops."""
+    """The validation images of the lights that the method trains on, with their crops."""
     split = read_split(folder, "val")
     if split is None or not split.people:
-        tell("the data set has no validation split: the last weights will be taken for the best")
+        tell("the data set has no validation split: the last weights will count as the best")
         return {}
     crops = cached_crops(folder, "val", checksum, split.people, config.size, config.input)
     parts = {light: one_light(split, light) for light in LIGHTS if config.method.lights in ("both", light)}

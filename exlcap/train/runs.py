@@ -1,4 +1,4 @@
-"""The folder of a training run: checkpoints, the log and its picture, and what was used."""
+"""The folder of a training run: checkpoints, the log and its plot, and a record of the environment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def make_run_folder(folder: Path, config: Config, data_checksum: str, backbone_s
 
 
 def environment(config: Config, data_checksum: str, backbone_sha256: str | None) -> dict[str, Any]:
-    """What a run was made with, besides its config."""
+    """What a run was trained with besides its config: versions, machine, command and data."""
     return {
         "format": FORMAT,
         "exlcap": __version__,
@@ -89,11 +89,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ExlcapError(f"no checkpoint {path}", "train first with `exlcap train`") from None
+        raise ExlcapError(f"no checkpoint {path}", "train a network first with `exlcap train`") from None
     except Exception as error:  # torch raises whatever its parsers meet first in a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ExlcapError(
-            f"{path} is damaged or no checkpoint ({reason})", "restore it from a copy or train again"
+            f"{path} is damaged or not a checkpoint ({reason})", "restore it from a copy or train again"
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ExlcapError(f"{path}: not a checkpoint of format {FORMAT}", "train again with this version of exlcap")
@@ -130,7 +130,7 @@ def read_log(path: Path) -> list[LogRow]:
 
 
 def plot_log(path: Path, rows: Sequence[LogRow], title: str) -> None:
-    """Draw losses, and AP on the validation split where there is one, over epochs as a PNG."""
+    """Plot the losses, and the AP on the validation split if there is one, over epochs as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""What one step of training needs: the losses of a batch, the optimiser, its learning rate, the averaged weights."""
+"""One step of training: the losses of a batch, the optimiser, its learning rate, the averaged weights."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def batch_losses(model: nn.Module, batch: Batch, config: Config) -> Losses:
 
 
 def new_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW with its weight decay apart from the gradient; one call for all weights."""
+    """Adam, or AdamW with decoupled weight decay; fused, one call for all weights."""
     kind = torch.optim.AdamW if optim.optimiser == "adamw" else torch.optim.Adam
     return kind(model.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
 
 
 def training_progress(step: int, steps_per_epoch: int, seconds: float, optim: OptimConfig) -> float:
-    """How much of the training is over, 0..1: by steps or, where time is limited, by the clock if that is ahead."""
+    """Completed part of the training, 0..1: by steps or, if time is limited and further on, by the clock."""
     by_steps = step / (steps_per_epoch * optim.epochs)
     by_time = seconds / (60 * optim.minutes) if optim.minutes else 0.0
     return min(1.0, max(by_steps, by_time))
@@ -67,7 +67,7 @@ def training_progress(step: int, steps_per_epoch: int, seconds: float, optim: Op
 def learning_rate(progress: float, epoch: int, optim: OptimConfig) -> float:
     """Linear warm-up, then a cosine to zero at progress 1, or `factor` for each milestone that `epoch` has reached.
 
-    epoch: how many are done.
+    epoch: number of completed epochs.
     """
     if progress < optim.warmup:
         return optim.lr * max(progress / optim.warmup, 0.01)
@@ -77,7 +77,7 @@ def learning_rate(progress: float, epoch: int, optim: OptimConfig) -> float:
 
 
 def out_of_time(seconds: float, optim: OptimConfig) -> bool:
-    """Whether the time limit is reached; looked at after every batch, since an epoch may outlast it."""
+    """Whether the time limit is reached; checked after every batch, since an epoch may take longer."""
     return optim.minutes is not None and seconds >= 60 * optim.minutes
 
 

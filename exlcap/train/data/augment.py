@@ -16,17 +16,17 @@ Matrix = npt.NDArray[np.float64]
 UPPER = np.array([not name.endswith(("hip", "knee", "ankle")) for name in JOINTS])
 """Joints above the hips, bool (14,)."""
 HALF_BODY_MARGIN = 1.5
-"""Side of what a half-body crop shows over the extent of its joints."""
+"""Side of a half-body crop over the extent of its joints."""
 LARGEST_SCALE = 2.0
-"""Limit of a half-body crop's magnification: beyond it there is nothing left to see in a crop of the input's size."""
+"""Largest magnification of a half-body crop: beyond it a crop of the input's size has no detail left."""
 
 
 @dataclass(frozen=True)
 class Change:
     """Geometry and light of one training crop. Lengths are in parts of the plain crop's width and height.
 
-    focus_x, focus_y: what the crop turns about and shows in its middle, off the plain crop's middle. shift_x, shift_y:
-    how far that lies off the middle of the changed crop. gains: factor of red, green and blue.
+    focus_x, focus_y: centre of rotation and scale, relative to the middle of the plain crop. shift_x, shift_y: where it
+    lies in the changed crop, relative to the middle. gains: factors of red, green and blue.
     """
 
     flip: bool = False
@@ -43,21 +43,21 @@ PLAIN = Change()
 
 
 def draw(
-    rng: np.random.Generator, how: AugmentConfig, keypoints: Keypoints, plain: Matrix, size: tuple[int, int]
+    rng: np.random.Generator, config: AugmentConfig, keypoints: Keypoints, plain: Matrix, size: tuple[int, int]
 ) -> Change:
     """A random change for one person.
 
     keypoints: float64 (14, 3) in an image of the person. plain: 3 x 3, that image's coordinates to the plain crop's.
-    size: (height, width) of the crop. With a pair, ask once (for either image) and change both alike.
+    size: (height, width) of the crop. For a pair, draw once (for either image) and change both alike.
     """
-    flip = how.flip and bool(rng.random() < 0.5)
-    rotation_deg = rng.uniform(-how.rotation_deg, how.rotation_deg)
-    scale = 1 / min(rng.uniform(*how.view), how.view_limit)
-    shift_x, shift_y = (rng.uniform(-how.shift, how.shift) for _ in range(2))
-    brightness = rng.uniform(1 - how.brightness, 1 + how.brightness)
-    red, green, blue = (brightness * rng.uniform(1 - how.colour, 1 + how.colour) for _ in range(3))
+    flip = config.flip and bool(rng.random() < 0.5)
+    rotation_deg = rng.uniform(-config.rotation_deg, config.rotation_deg)
+    scale = 1 / min(rng.uniform(*config.view), config.view_limit)
+    shift_x, shift_y = (rng.uniform(-config.shift, config.shift) for _ in range(2))
+    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    red, green, blue = (brightness * rng.uniform(1 - config.colour, 1 + config.colour) for _ in range(3))
     focus_x, focus_y, closer = 0.0, 0.0, 1.0
-    if rng.random() < how.half_body and (half := _half_body(rng, keypoints, plain, size)) is not None:
+    if rng.random() < config.half_body and (half := _half_body(rng, keypoints, plain, size)) is not None:
         focus_x, focus_y, closer = half
         scale = min(scale * closer, LARGEST_SCALE)
     return Change(flip, rotation_deg, scale, shift_x, shift_y, focus_x, focus_y, (red, green, blue))

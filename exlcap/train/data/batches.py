@@ -30,7 +30,7 @@ from exlcap.train.methods import Lights
 LOW_FIRST: tuple[Light, Light] = ("low", "well")
 CPU = torch.device("cpu")
 AHEAD = 2
-"""Batches that are prepared while the network is busy."""
+"""Batches that are prepared while the network works."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class PairCrop:
     well: Crop
 
     def crops(self, lights: Lights) -> tuple[Crop, ...]:
-        """Those of the lightings asked for, low first."""
+        """The crops of these lights, low first."""
         return (self.low, self.well) if lights == "both" else (self.low,) if lights == "low" else (self.well,)
 
 
 @dataclass(frozen=True)
 class Batch:
     """images: float32 (N, 3, H, W), [low..., well...]; n_low: how many are low-light. joints: float32 (N, 14, 2), x, y
-    in heat map pixels. labelled: bool (N, 14). With both lightings, image i and n_low + i show the same person.
+    in heat map pixels. labelled: bool (N, 14). With both lights, images i and n_low + i show the same person.
 
-    share: what a mean over this batch weighs in the mean over the whole, where several processes divide it, times their
-    number. people: places in the data set.
+    share: if several processes divide a batch, the weight of this part's mean in the mean over the whole, times their
+    number. people: indices in the data set.
     """
 
     images: Tensor
@@ -65,9 +65,9 @@ class Batch:
 def epoch_batches(
     pairs: Sequence[PairCrop], config: Config, epoch: int, world: World | None = None, skip: int = 0
 ) -> Iterator[Batch]:
-    """The batches of one epoch: everybody once, in batches of nearly equal size (a tiny one would upset BatchNorm).
+    """The batches of one epoch: every person once, in batches of nearly equal size (a tiny one would upset BatchNorm).
 
-    world: of each batch only this process's share, on its device. skip: number of batches that are done already.
+    world: of each batch only this process's share, on its device. skip: number of batches to leave out at the start.
     """
     world = world or World(0, 1, CPU)
     order = np.random.default_rng([config.seed, epoch]).permutation(len(pairs))
@@ -85,7 +85,7 @@ def batches_per_epoch(people: int, batch: int) -> int:
 def train_batch(
     chosen: Sequence[tuple[int, PairCrop]], config: Config, epoch: int, device: torch.device = CPU, share: float = 1.0
 ) -> Batch:
-    """A batch of augmented people. chosen: (place in the data set, crops). Both images of a pair change alike."""
+    """A batch of augmented people. chosen: (index in the data set, crops). Both images of a pair change alike."""
     changes = []
     for index, pair in chosen:
         rng = np.random.default_rng([config.seed, epoch, index])
@@ -117,7 +117,7 @@ def train_batch(
 
 
 def warped(crops: Sequence[Crop], to_input: Matrix, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Crops as inputs, bilinear; what lies beyond a crop has its mean colour. (N, 3, height, width), channels last.
+    """Crops as inputs, bilinear; beyond a crop lies its mean colour. (N, 3, height, width), channels last.
 
     to_input: (N, 3, 3), image coordinates to those of the input of (height, width) = `size`. On the CPU uint8, by
     OpenCV, which takes a third of the time of grid_sample there; elsewhere float of 0..1.
@@ -155,14 +155,14 @@ def sampled(pixels: Tensor, borders: Tensor, matrices: Tensor, size: tuple[int, 
 def plain_inputs(
     crops: Sequence[Crop], size: tuple[int, int], config: InputConfig
 ) -> tuple[Tensor, npt.NDArray[np.float64]]:
-    """People of one lighting, unchanged: inputs float32 (N, 3, H, W) and matrices (N, 3, 3) from image to input."""
+    """People in one light, not augmented: inputs float32 (N, 3, H, W) and matrices (N, 3, 3) from image to input."""
     placed = [place(crop, PLAIN, size) for crop in crops]
     images = torch.from_numpy(np.stack([pixels for pixels, _ in placed])).permute(0, 3, 1, 2)
     return network_input(images, crops[0].person.light, config), np.stack([matrix for _, matrix in placed])
 
 
 def prefetched(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """The same batches, made ahead by a thread (OpenCV, NumPy and torch release the interpreter lock)."""
+    """The same batches, prepared by a thread (OpenCV, NumPy and torch release the interpreter lock)."""
     ready: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
     stopped = threading.Event()
 

@@ -1,10 +1,10 @@
-"""Crops of a split kept on disk, so that a data set's images are decoded once and not by every run.
+"""Crops of a split, cached on disk so that the images of a data set are decoded once and not by every run.
 
-``<workspace>/cache/crops/<data set>-<split>-<key>/`` holds the pixels of all people as one array that is mapped into
-memory, and the colours that surround them. The key is drawn from the data set's checksum and from all that decides on
-the pixels, so a cache that no longer fits is never found. It is filled under another name and renamed at the end: what
-a killed run leaves half-done is not found either. Runs that begin together wait for the one that cuts. The folder
-``cache`` may be deleted at any time.
+``<workspace>/cache/crops/<data set>-<split>-<key>/`` holds the pixels of all people as one memory-mapped array, and the
+colours around them. The key is a hash of the data set's checksum and of everything that determines the pixels, so an
+outdated cache is never used. It is filled under another name and renamed at the end, so neither is one that a killed
+run left incomplete. Runs that start together wait for the one that fills the cache. The folder ``cache`` may be deleted
+at any time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from exlcap.train.data.crops import MARGIN, Crop, as_crop, by_image, cut_pixels,
 from exlcap.train.data.people import LabelledPerson, read_image
 
 FORMAT = 1
-"""To be raised when `crops` cuts other pixels than before."""
+"""Raise it when `crops` cuts different pixels than before."""
 PIXELS, BORDERS = "pixels.npy", "borders.npy"
 DAY_S = 86_400
 
@@ -37,10 +37,10 @@ DAY_S = 86_400
 def cached_crops(
     data: Path, split: str, checksum: str, people: Sequence[LabelledPerson], size: tuple[int, int], config: InputConfig
 ) -> list[Crop]:
-    """Crops of the people of a split of the data set in `data`, in the order given, cut now if they are not yet there.
+    """Crops of the people of a split of the data set in `data`, in the order given, cut now if they are not cached yet.
 
     checksum: of the data set. size: (height, width) of the input.
-    Raises ExlcapError when an image is missing or damaged, or when there is no room for the cache.
+    Raises ExlcapError when an image is missing or damaged, or when the disk has no room for the cache.
     """
     key = _key(checksum, people, size, config)
     folder = data.parent.parent / "cache" / "crops" / f"{data.name}-{split}-{key}"
@@ -55,14 +55,14 @@ def cached_crops(
 
 
 def _key(checksum: str, people: Sequence[LabelledPerson], size: tuple[int, int], config: InputConfig) -> str:
-    """Everything that decides on the pixels, in 16 hexadecimal digits."""
+    """A hash of everything that determines the pixels, 16 hexadecimal digits."""
     about = [FORMAT, checksum, size, MARGIN, config.box_scale, config.resampling]
     boxes = [(person.file, person.light, person.box) for person in people]
     return sha256_bytes(json.dumps([about, boxes]).encode())[:16]
 
 
 def _whole(folder: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the cache is there and complete; a damaged one is removed."""
+    """Whether the cache exists and is complete; a damaged one is removed."""
     if not folder.exists():
         return False
     try:
@@ -83,7 +83,7 @@ def _fill(
     size: tuple[int, int],
     config: InputConfig,
 ) -> None:
-    """Cut everybody, each image decoded once, on as many threads as there are cores."""
+    """Cut out all people, each image decoded once, on as many threads as there are cores."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _forget_remains(folder)
     need = int(np.prod(shape))
@@ -128,7 +128,7 @@ def _cut_all(
 
 
 def _forget_remains(folder: Path) -> None:
-    """Remove what killed runs left of this cache; a younger one may be a run of another machine at work."""
+    """Remove what killed runs left of this cache; a recent one may belong to a run on another machine."""
     for path in folder.parent.glob(f".{folder.name}.*"):
         if time.time() - path.stat().st_mtime > DAY_S:
             shutil.rmtree(path, ignore_errors=True)

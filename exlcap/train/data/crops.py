@@ -1,8 +1,8 @@
-"""People cut out of images: each image is decoded once, each crop kept small with a margin for augmentation.
+"""People cut out of images: each image is decoded once, each crop is stored small with a margin for augmentation.
 
-A crop is the person's box times `box_scale`, widened to the input's shape. What is kept is MARGIN times larger, shrunk
-to the input's resolution: by area averaging, which averages the noise of a dark image instead of sampling it, or as
-the official code does, by bilinear sampling.
+A crop is the person's box times `box_scale`, widened to the input's aspect ratio. The stored pixels cover MARGIN times
+as much, shrunk to the input's resolution: by area averaging, which averages the noise of a dark image instead of
+sampling it, or by bilinear sampling as in the official code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from exlcap.train.data.augment import Change, Matrix, change_matrix
 from exlcap.train.data.people import REBUILD, LabelledPerson, Rgb8, read_image
 
 MARGIN = 1.5
-"""Side of what is kept over side of the crop: room for rotation, scale and shift."""
+"""Side of the stored pixels over side of the crop: room for rotation, scale and shift."""
 Pixels = npt.NDArray[np.float32]
 Colour = tuple[float, ...]
 
@@ -57,7 +57,7 @@ class _Region:
 def plain_matrix(box: Box, size: tuple[int, int], box_scale: tuple[float, float]) -> Matrix:
     """3 x 3 matrix from image coordinates to the input of (height, width) = `size` that shows a box.
 
-    box_scale: how much wider and how much higher than the box the crop is at least.
+    box_scale: least width and height of the crop, in parts of the box.
     """
     height, width = size
     x, y, box_width, box_height = box
@@ -84,7 +84,7 @@ def crop_people(
 
 
 def by_image(people: Sequence[LabelledPerson]) -> dict[str, list[int]]:
-    """Places of people in `people` by the image they are in."""
+    """Indices into `people` by image."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, person in enumerate(people):
         places[person.file].append(place)
@@ -103,12 +103,12 @@ def mean_colour(pixels: Rgb8) -> Colour:
 
 
 def kept_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of the pixels that are kept for an input of `size`."""
+    """(height, width) of the stored pixels for an input of `size`."""
     return round(size[0] * MARGIN), round(size[1] * MARGIN)
 
 
 def _region_of(plain: Matrix, size: tuple[int, int]) -> _Region:
-    """What is kept of an image: whole pixels, so that area averaging starts at pixel edges."""
+    """The stored part of an image: whole pixels, so that area averaging starts at pixel edges."""
     kept = kept_size(size)
     centre = (np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) - plain[:2, 2]) / plain[0, 0]
     width, height = (max(1, round(side / plain[0, 0])) for side in (kept[1], kept[0]))
@@ -116,7 +116,7 @@ def _region_of(plain: Matrix, size: tuple[int, int]) -> _Region:
 
 
 def as_crop(person: LabelledPerson, pixels: Rgb8, border: Colour, size: tuple[int, int], config: InputConfig) -> Crop:
-    """A person's kept pixels with the matrices that tell where they are from."""
+    """A person's stored pixels with the matrices of their place in the image."""
     plain = plain_matrix(person.box, size, config.box_scale)
     region = _region_of(plain, size)
     height, width = kept_size(size)
@@ -126,7 +126,7 @@ def as_crop(person: LabelledPerson, pixels: Rgb8, border: Colour, size: tuple[in
 
 
 def cut_pixels(image: Rgb8, person: LabelledPerson, size: tuple[int, int], config: InputConfig) -> Rgb8:
-    """What is kept of a person: uint8 (h, w, 3). Raises ExlcapError for a box outside the image."""
+    """The stored pixels of a person: uint8 (h, w, 3). Raises ExlcapError for a box outside the image."""
     region = _region_of(plain_matrix(person.box, size, config.box_scale), size)
     if (
         region.left >= image.shape[1] or region.top >= image.shape[0]
@@ -151,7 +151,7 @@ def cut_pixels(image: Rgb8, person: LabelledPerson, size: tuple[int, int], confi
 
 
 def _pixels_of(image: Rgb8, region: _Region) -> Pixels:
-    """A region of an image as float32; beyond the image it has the mean colour, so that means stay as they are."""
+    """A region of an image as float32, beyond the image in the mean colour, so that means do not change."""
     left, top, width, height = region.left, region.top, region.width, region.height
     inner = image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
     if inner.shape[:2] == (height, width):
@@ -166,7 +166,7 @@ def _pixels_of(image: Rgb8, region: _Region) -> Pixels:
 def _stretched(pixels: Pixels) -> Pixels:
     """Each channel scaled to fill 8 bits, so that rounding does not undo the averaging of a dark crop.
 
-    The network's input is scaled to a fixed mean per channel anyway, so the factor need not be kept.
+    The network's input is scaled to a fixed mean per channel anyway, so the factor is not stored.
     """
     white = np.percentile(pixels, 99.5, axis=(0, 1))
     factor = np.where(white > 0, 255 / np.maximum(white, 1e-6), 1.0)

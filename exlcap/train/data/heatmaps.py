@@ -73,10 +73,10 @@ def inside(joints: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each map peaks, to a fraction of a pixel, and how high.
+    """The peak of each map, to a fraction of a pixel, and its height.
 
-    maps: (N, K, H, W), not negative. Through the highest pixel and its neighbours in x and in y a Gaussian is laid
-    (a parabola through logarithms; Zhang et al. 2020), which is exact for a Gaussian map.
+    maps: (N, K, H, W), not negative. A Gaussian is fitted to the highest pixel and its neighbours in x and in y (a
+    parabola through their logarithms; Zhang et al. 2020), which is exact for a Gaussian map.
     Returns places (N, K, 2), x and y in heat map pixels, and heights (N, K).
     """
     n, k, height, width = maps.shape

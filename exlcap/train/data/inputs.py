@@ -1,4 +1,4 @@
-"""Pixels of 0..1 as the network's input: low-light channels brought to a fixed mean, then a normalisation."""
+"""Pixels as the network's input: low-light channels scaled to a fixed mean, then normalised."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from exlcap.core.rig import Light
 from exlcap.train.config import InputConfig
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation that the usual backbone weights expect."""
+"""Mean and standard deviation that ImageNet backbone weights expect."""
 OFFICIAL_WELL = ((0.3457, 0.3460, 0.3463), (0.1477, 0.1482, 0.1483))
-"""Those that the official code takes out of well-lit images; out of low-light images it takes none."""
+"""Mean and standard deviation by which the official code normalises well-lit images; low-light ones it leaves."""
 
 
 def network_input(
     images: Tensor, light: Light, config: InputConfig, gains: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """Images of one lighting as the network expects them, on any device; float (N, 3, H, W), channels last in memory.
+    """Images in one light as the network expects them, on any device; float (N, 3, H, W), channels last in memory.
 
     images: (N, 3, H, W), uint8, or float of 0..1. gains: (N, 3), factors of each image's channels, drawn as an
-    augmentation. out: where to put the result, float32 (N, 3, H, W), channels last; else it is new. What is done to a
-    channel of an image is one factor and one offset, so each pixel is touched once.
+    augmentation. out: where to write the result, float32 (N, 3, H, W), channels last; by default it is new. Each
+    channel of an image gets one factor and one offset, so each pixel is touched once.
     """
     peak = 255 if images.dtype == torch.uint8 else 1
     images = images.float() if peak == 255 else images
@@ -37,7 +37,7 @@ def network_input(
 
 
 def brightening(images: Tensor, mean: float, peak: float) -> Tensor:
-    """The factor, (N, 3), that brings each channel of each image to a mean (Lee et al. 2023, section 4.1).
+    """The factor, (N, 3), that scales each channel of each image to a mean (Lee et al. 2023, section 4.1).
 
     peak: value of full brightness in `images`. A black channel stays black.
     """

@@ -20,7 +20,7 @@ from exlcap.dataset.manifest import read_complete
 
 TEST_SPLITS: tuple[str, ...] = ("LL-N", "LL-H", "LL-E", "LL-A", "WL")
 """Test splits in the order of the paper's Table 2."""
-REBUILD = "build the data set again with `exlcap build`"
+REBUILD = "rebuild the data set with `exlcap build`"
 Rgb8 = npt.NDArray[np.uint8]
 
 
@@ -69,14 +69,14 @@ class Split:
 
 
 def check_dataset(folder: Path) -> None:
-    """Raise ExlcapError unless this is a finished data set of 8-bit sRGB, in a format that is known."""
+    """Raise ExlcapError unless this is a complete data set of 8-bit sRGB in a known format."""
     if (depth := read_complete(folder).parameters.depth) != 8:
         raise ExlcapError(f"the data set at {folder} holds {depth}-bit linear images; training reads 8-bit sRGB",
                           "build one with `exlcap build --depth 8` under another --name")  # fmt: skip
 
 
 def other_tests(folder: Path) -> list[str]:
-    """Test splits beyond the paper's five, as the cameras of ExLPose-OCN ("A7M3", "RICOH3")."""
+    """Test splits beyond the paper's five, such as the cameras of ExLPose-OCN ("A7M3", "RICOH3")."""
     names = sorted(path.stem.removeprefix("test_") for path in (folder / "annotations").glob("test_*.json"))
     return [name for name in names if name not in TEST_SPLITS]
 
@@ -118,7 +118,7 @@ def read_split(folder: Path, name: str) -> Split | None:
 
 
 def one_light(split: Split, light: Light) -> Split:
-    """The images of one lighting of a split and their people."""
+    """The images of a split in one light, and their people."""
     images = [image for image in split.coco["images"] if image["lighting"] == light]
     ids = {image["id"] for image in images}
     annotations = [a for a in split.coco["annotations"] if a["image_id"] in ids]
@@ -141,7 +141,7 @@ def _labelled_person(annotation: Mapping[str, Any], images: Mapping[int, Mapping
         raise ValueError(f"the box has no area: {box}")
     light = image["lighting"]
     if light not in ("well", "low"):
-        raise ValueError(f"lighting of image {image['id']} must be 'well' or 'low', found {light!r}")
+        raise ValueError(f"light of image {image['id']} must be 'well' or 'low', found {light!r}")
     return LabelledPerson(
         file=str(image["file_name"]),
         light=light,

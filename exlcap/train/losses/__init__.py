@@ -1,1 +1,1 @@
-"""What a network is trained to make small."""
+"""The losses that a network is trained with."""

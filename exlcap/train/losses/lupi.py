@@ -35,8 +35,8 @@ def batch_lupi(features: Features, n_low: int, config: Config) -> Tensor:
 
 
 class _Head(torch.autograd.Function):
-    """The first images of a batch. As slicing, but that the gradient lies in memory as the batch does: a gradient that
-    lies otherwise makes every sum and ReLU before it three times slower.
+    """The first images of a batch. Like slicing, but the gradient has the memory layout of the batch: another layout
+    makes every sum and ReLU before it three times slower.
     """
 
     @staticmethod
@@ -96,7 +96,7 @@ def _layer_loss(low: Tensor, well: Tensor, config: LupiConfig, match: Match) -> 
 
 
 def _by_position(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, positions, C), without a copy where channels lie last in memory; nor is there one behind."""
+    """(N, C, H, W) -> (N, positions, C), without a copy, forward or backward, if channels are last in memory."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 

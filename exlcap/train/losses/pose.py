@@ -20,7 +20,7 @@ def pose_losses(
     """Loss of each person: GlobalNet's levels plus RefineNet. Returns (N,), in float32 where maps are of less.
 
     levels, refined: heat maps (N, K, H, W) as the network gives them. joints: (N, K, 2) in heat map pixels. labelled:
-    bool (N, K); a joint that is not labelled or lies off the map is absent and takes no part. With ``absent =
+    bool (N, K); a joint that is not labelled or lies off the map is absent and does not count. With ``absent =
     "official"`` GlobalNet learns a map of zeros for it, and RefineNet's hard joints are divided by how many there
     should have been.
     """
@@ -76,7 +76,7 @@ def hardest_mean(values: Tensor, mask: Tensor, keep: int, always: bool = False) 
 
 
 def probabilities(maps: Tensor, config: LossConfig) -> Tensor:
-    """Heat maps as they are decoded: not negative, and for "softmax" of sum 1. (N, K, H, W)."""
+    """Heat maps as they are decoded: not negative, and of sum 1 for "softmax". (N, K, H, W)."""
     if config.kind == "mse":
         return full(maps).clamp_min(0) / config.peak
     return full(maps).flatten(2).softmax(2).view(maps.shape)

@@ -1,9 +1,9 @@
-"""Cascaded pyramid network heads (Chen et al. 2018): GlobalNet finds joints, RefineNet mends the hard ones.
+"""Cascaded pyramid network heads (Chen et al. 2018): GlobalNet finds joints, RefineNet corrects the hard ones.
 
 Layer shapes are those of the CPN that ExLPose builds on: 27,372,236 parameters with ResNet-50 and 14 joints. Two things
-are done in another order, which changes nothing but rounding, since an up-sampling and a 1x1 convolution commute: the
-convolution comes first, on fewer pixels; and the four parts of RefineNet's input are convolved each by itself and added
-up, instead of being concatenated.
+are done in another order, which changes nothing but rounding, since up-sampling and a 1x1 convolution commute: the
+convolution comes first, on fewer pixels; and the four parts of RefineNet's input are convolved separately and summed
+instead of being concatenated.
 """
 
 from __future__ import annotations

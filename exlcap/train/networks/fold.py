@@ -1,4 +1,4 @@
-"""A trained network as it is fastest: one lighting's BatchNorm only, and that folded into the convolutions."""
+"""A trained network in its fastest form: the BatchNorm of one light only, folded into the convolutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exlcap.train.networks.pose_net import PoseNet
 
 
 def of_light(model: PoseNet, light: Light) -> PoseNet:
-    """A copy of a network for images of one lighting: every LSBN is the BatchNorm of that lighting."""
+    """A copy of a network for images in one light: every LSBN becomes the BatchNorm of that light."""
     resolved = copy.deepcopy(model).eval()
     for module in list(resolved.modules()):
         for name, child in module.named_children():
@@ -27,10 +27,10 @@ def of_light(model: PoseNet, light: Light) -> PoseNet:
 
 @torch.no_grad()
 def folded(model: PoseNet, size: tuple[int, int], light: Light) -> PoseNet:
-    """A copy of a network for one lighting, without the BatchNorms that follow a convolution: they are part of it.
+    """A copy of a network for one light, in which every BatchNorm after a convolution is folded into it.
 
-    Exact but for rounding, also across an up-sampling between the two, which changes no constant. Which convolution a
-    BatchNorm follows is seen on a run over an empty image of (height, width) = `size`.
+    Exact but for rounding, also across an up-sampling between the two, which keeps constants. A pass over an empty
+    image of (height, width) = `size` shows which convolution a BatchNorm follows.
     """
     copied = of_light(model, light)
     made: dict[int, tuple[Tensor, nn.Conv2d]] = {}  # by the identity of a tensor, which is kept alive meanwhile
@@ -66,6 +66,6 @@ def folded(model: PoseNet, size: tuple[int, int], light: Light) -> PoseNet:
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Make a convolution give what the BatchNorm behind it gave."""
+    """Fold a BatchNorm into the convolution before it."""
     fuse = partial(fuse_conv_bn_weights, conv.weight, conv.bias)
     conv.weight, conv.bias = fuse(norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)  # type: ignore[arg-type]

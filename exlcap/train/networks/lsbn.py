@@ -1,7 +1,7 @@
 """Lighting-specific batch normalisation (LSBN, Lee et al. 2023, section 4.2): one BatchNorm per lighting condition.
 
-A batch is ordered [low..., well...]. How many of its images are low-light is said once per forward pass, in the
-`BatchLights` that all layers of a model share, so an LSBN takes and gives one tensor, as a BatchNorm2d does.
+A batch is ordered [low..., well...]. The number of its low-light images is set once per forward pass, in the
+`BatchLights` that all layers of a model share, so an LSBN maps one tensor to one tensor, as a BatchNorm2d does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class BatchLights:
 
     @contextmanager
     def batch(self, size: int, n_low: int) -> Iterator[None]:
-        """Say that a batch of `size` images holds `n_low` low-light ones, for the length of a ``with`` block."""
+        """For the length of a ``with`` block, a batch of `size` images of which the first `n_low` are low-light."""
         if not 0 <= n_low <= size:
             raise ValueError(f"n_low must be between 0 and the batch size {size}, got {n_low}")
         self._n_low = n_low
@@ -44,8 +44,8 @@ class BatchLights:
 
 
 class ApartBN2d(nn.BatchNorm2d):
-    """One BatchNorm for both lightings that sees them one after the other, as the official code does, whose lightings
-    go through the network in two passes: in training each is normalised by its own statistics, in testing both by the
+    """One BatchNorm for both lights that sees them one after the other, as in the official code, where the lights go
+    through the network in two passes: in training each is normalised by its own statistics, in testing both by the
     same running mixture of them.
     """
 
@@ -62,7 +62,7 @@ class ApartBN2d(nn.BatchNorm2d):
 
 
 class LSBN2d(nn.Module):
-    """Stands in for BatchNorm2d: the low-light head of the batch goes through `low`, the rest through `well`."""
+    """In place of a BatchNorm2d: the low-light images of a batch go through `low`, the rest through `well`."""
 
     def __init__(self, channels: int, batch: BatchLights) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class LSBN2d(nn.Module):
         return torch.cat([self.low(x[:n_low]), self.well(x[n_low:])])
 
     def _at_once(self, x: Tensor, n_low: int) -> Tensor:
-        """Training on the CPU: as the plain path, without the copies that slicing and joining cost there."""
+        """Training on the CPU: like the plain path, without the copies of slicing and concatenation."""
         for norm in (self.low, self.well):
             assert norm.num_batches_tracked is not None
             norm.num_batches_tracked += 1

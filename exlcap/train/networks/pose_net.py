@@ -18,8 +18,8 @@ STRIDE = 4
 
 
 class Output(NamedTuple):
-    """What the network says of a batch: heat maps (N, 14, H / 4, W / 4) of GlobalNet's four levels, deep to shallow
-    (none outside training, where nobody asks for them), and of RefineNet; and the backbone's features.
+    """Output for a batch: heat maps (N, 14, H / 4, W / 4) of GlobalNet's four levels, deep to shallow (only in
+    training, which alone needs them), and of RefineNet; and the backbone's features.
     """
 
     levels: list[Tensor]
@@ -61,7 +61,8 @@ class PoseNet(nn.Module):
 def build_model(config: ModelConfig, lsbn: bool, seed: int) -> PoseNet:
     """A network with weights drawn from `seed`, unaffected by torch's global generator.
 
-    He initialisation; the convolutions that give heat maps begin near zero, so that every place begins equally likely.
+    He initialisation; the convolutions that give heat maps start near zero, so that at first every place is equally
+    likely.
     """
     model = PoseNet(config, lsbn)
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Where a network's backbone begins: at ImageNet weights under torchvision's names, or at those drawn from the seed."""
+"""The initial weights of a backbone: ImageNet weights under torchvision's names, or weights drawn from the seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER_CHOICES = "name another with --backbone-weights FILE, or start from scratc
 def backbone_file(model: ModelConfig) -> Path | None:
     """The file that `model.backbone_weights` names, downloaded and checked if it is "imagenet"; None for "none".
 
-    Raises ExlcapError when there is no such file, or it cannot be had, or has another SHA-256 than torchvision's.
+    Raises ExlcapError when the file is missing, cannot be downloaded, or has another SHA-256 than torchvision's.
     """
     if model.backbone_weights == "none":
         return None
@@ -48,7 +48,7 @@ def backbone_file(model: ModelConfig) -> Path | None:
 
 
 def check_backbone(config: Config) -> str | None:
-    """Have the file that a run begins with, and see that it fits; its SHA-256, None where weights are drawn.
+    """Get the file of a run's initial weights and check that it fits; its SHA-256, None if weights are drawn.
 
     Raises ExlcapError as `backbone_file` and `fitted`.
     """
@@ -68,7 +68,7 @@ def load_backbone(backbone: ResNet, model: ModelConfig) -> None:
 
 
 def fitted(backbone: ResNet, path: Path) -> dict[str, Tensor]:
-    """The weights of a file under a backbone's names; both BatchNorms of an LSBN get the same, the classifier goes.
+    """The weights of a file under a backbone's names; both BatchNorms of an LSBN get the same, no classifier.
 
     Raises ExlcapError naming what is missing, left over, or of another shape.
     """
@@ -87,7 +87,7 @@ def fitted(backbone: ResNet, path: Path) -> dict[str, Tensor]:
         else:
             values[name] = value
     if left := [name for name in given if name not in used and not name.startswith(CLASSIFIER)]:
-        raise _misfit(path, f"{left[0]} has no place in it")
+        raise _misfit(path, f"it has no {left[0]}")
     return values
 
 
@@ -104,7 +104,7 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both raise whatever their parsers meet first in a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ExlcapError(f"{path} is damaged or no file of weights ({reason})", OTHER_CHOICES) from None
+        raise ExlcapError(f"{path} is damaged or not a file of weights ({reason})", OTHER_CHOICES) from None
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

@@ -1,4 +1,4 @@
-"""`exlcap eval`, `exlcap predict` and `exlcap export`: what a trained network gives."""
+"""`exlcap eval`, `exlcap predict` and `exlcap export`: using a trained network."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ run_option = click.option("--run", required=True, metavar="NAME", help="Run whos
 
 @click.command()
 @run_option
-@click.option("--data", metavar="NAME", help="Data set to judge on [default: the run's own].")
+@click.option("--data", metavar="NAME", help="Data set to evaluate on [default: the run's own].")
 @click.option(
     "--detections",
     multiple=True,
     metavar="[SPLIT=]FILE",
-    help="Boxes that a detector found instead of the true ones; may be repeated.",
+    help="Detected boxes in place of the true ones; may be repeated.",
 )
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
-@click.option("--official-flip", is_flag=True, help="Flip test with the official code's errors, to compare.")
+@click.option("--official-flip", is_flag=True, help="Flip test with the errors of the official code, for comparison.")
 @json_option
 @click.pass_context
 def eval_command(
@@ -43,12 +43,13 @@ def eval_command(
 ) -> None:
     """Evaluate a trained network on the test splits.
 
-    AP, AP50, AP75 and AR by pycocotools on LL-N, LL-H, LL-E, LL-A and WL, or on the cameras of ExLPose-OCN, beside the
+    AP, AP50, AP75 and AR by pycocotools on LL-N, LL-H, LL-E, LL-A and WL, or on the cameras of ExLPose-OCN, next to the
     rows of the paper's tables. table.txt, table.md, table.json and predictions.png go to runs/<run>.
 
-    Detections are a list in COCO's results format: image_id, category_id (1), bbox and score. Every annotation file
-    numbers its own images, so say whose the numbers are: LL-A=FILE serves LL-N, LL-H and LL-E too. Entries with a
-    file_name ("low/<pair>.png") need no such word. A person's score is then box score x mean joint score.
+    Detections are a list in COCO's results format: image_id, category_id (1), bbox and score. Each annotation file
+    numbers its own images, so name the split that the numbers belong to: LL-A=FILE also serves LL-N, LL-H and LL-E.
+    With a file_name in each entry ("low/<pair>.png") no split is needed. A person's score is then box score x mean
+    joint score.
 
     \b
     Example:
@@ -60,7 +61,7 @@ def eval_command(
     from exlcap.train.results.evaluate import EvalProtocol, evaluate_run
 
     if official_flip and not flip:
-        raise ExlcapError("--official-flip and --no-flip exclude each other", "leave out one of them")
+        raise ExlcapError("--official-flip and --no-flip exclude each other", "choose one of them")
     workspace = workspace_of(ctx)
     protocol = EvalProtocol("official" if official_flip else "mirror" if flip else "none", detections)
     text, facts = evaluate_run(workspace, run, data, protocol)
@@ -69,16 +70,16 @@ def eval_command(
 
 @click.command()
 @run_option
-@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the images it is for.")
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Light of the images it is for.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write [default: runs/<run>/<run>-<light>.onnx].")
 @json_option
 @click.pass_context
 def export_command(ctx: click.Context, run: str, light: Light, out: Path | None, as_json: bool) -> None:
     """Export a trained network as ONNX with a card for annotate.
 
-    The network of one lighting: its BatchNorm, folded into the convolutions. Crops of people, as many as one likes, go
-    in (float32, RGB, 0..255), heat maps come out; brightening and normalisation are inside. It is compared with
-    PyTorch on crops of the run's data set before it is written.
+    The exported network is for one light, with the BatchNorm of that light folded into the convolutions. It takes any
+    number of crops of people (float32, RGB, 0..255) and gives heat maps; brightening and normalisation are included. It
+    is compared with PyTorch on crops of the run's data set before it is written.
 
     \b
     Example:
@@ -102,9 +103,9 @@ def export_command(ctx: click.Context, run: str, light: Light, out: Path | None,
 
 @click.command()
 @run_option
-@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Lighting of the pictures.")
-@click.option("--coco", type=FILE, help="COCO file that lists the pictures; its boxes are the people.")
-@click.option("--detections", type=FILE, help="Boxes in COCO's results format, instead of those of --coco.")
+@click.option("--light", type=click.Choice(("low", "well")), required=True, help="Light of the pictures.")
+@click.option("--coco", type=FILE, help="COCO file that lists the pictures and the boxes of the people.")
+@click.option("--detections", type=FILE, help="Boxes in COCO's results format, in place of those of --coco.")
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored image.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder [default: runs/<run>/predict-NNN].")
 @click.argument("pictures", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
@@ -116,9 +117,9 @@ def predict_command(
 ) -> None:  # fmt: skip
     """Predict joints of people in pictures.
 
-    PICTURES are files or folders of 8-bit images. People are the boxes of a COCO file, or those that a detector found;
-    without either, each picture is taken for one person. results.json (COCO keypoint results: x, y and score of 14
-    joints) and the pictures with skeletons go to a new folder.
+    PICTURES are files or folders of 8-bit images. The boxes of the people come from a COCO file or a detector; without
+    either, each picture is taken as one person. results.json (COCO keypoint results: x, y and score of 14 joints) and
+    the pictures with skeletons go to a new folder.
 
     \b
     Example:

@@ -1,9 +1,9 @@
-"""People that a detector found, in place of the true boxes: COCO's results format, one entry a box.
+"""Detected people in place of the true boxes: COCO's results format, one entry per box.
 
     [{"image_id": 7, "category_id": 1, "bbox": [x, y, width, height], "score": 0.93}, ...]
 
-Image numbers are those of one annotation file, so it has to be said of which: ``LL-A=FILE`` also serves LL-N, LL-H and
-LL-E, whose images are among those of LL-A. An entry may name its image by ``file_name`` instead ("low/<pair>.png").
+Image numbers belong to one annotation file, which has to be named: ``LL-A=FILE`` also serves LL-N, LL-H and LL-E,
+whose images are among those of LL-A. An entry may name its image by ``file_name`` instead ("low/<pair>.png").
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from exlcap.core.labels import Box, as_box
 from exlcap.train.data.people import LabelledPerson, Split
 
 PERSON = 1
-"""COCO's category of people; boxes of other categories are passed over."""
+"""COCO's category of people; boxes of other categories are ignored."""
 FORM = 'a detection is {"image_id": 7, "category_id": 1, "bbox": [x, y, width, height], "score": 0.93}'
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A box that a detector took for a person. file: the image. score: how sure it was."""
+    """A box in which a detector saw a person. file: the image. score: its confidence."""
 
     file: str
     box: Box
@@ -38,7 +38,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found, and the images it looked at."""
+    """The boxes that a detector found, and the images that it has seen."""
 
     boxes: tuple[Detection, ...]
     files: frozenset[str]
@@ -59,8 +59,10 @@ def read_given(given: Sequence[str], splits: Mapping[str, Split]) -> Detections:
         some = read_detections(Path(path), {key: split.coco["images"] for key, split in chosen.items()})
         named = {detection.file for detection in some}
         if twice := named & {detection.file for detection in boxes}:
-            raise ExlcapError(f"{path}: image {min(twice)} has detections in an earlier file", "give every image once")
-        # whoever detected in one image of a split has looked at all of them
+            raise ExlcapError(
+                f"{path}: image {min(twice)} also has detections in an earlier file", "give each image once"
+            )
+        # a detector with boxes in one image of a split has seen them all
         looked = [_files(split) for split in chosen.values() if name or _files(split) & named]
         boxes += some
         files.update(*looked)
@@ -72,7 +74,7 @@ def _files(split: Split) -> set[str]:
 
 
 def read_detections(path: Path, images: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Detection]:
-    """Detections of people in a file. images: COCO's `images` of the annotation files that it may speak of, by name.
+    """Detections of people in a file. images: COCO's `images` of the annotation files that it may refer to, by name.
 
     Raises ExlcapError naming the file and the entry that is wrong.
     """
@@ -107,7 +109,9 @@ def _detection(
     if "file_name" in entry:
         image = named.get(entry["file_name"])
     elif not numbered:
-        raise ValueError(f"whose image_id? Every split counts its own images: write {splits[0]}=FILE")
+        raise ValueError(
+            f"the split of image_id is not given, and each split numbers its own images: write {splits[0]}=FILE"
+        )
     else:
         image = numbered.get(entry["image_id"])
     if image is None:
@@ -123,9 +127,9 @@ def _detection(
 
 
 def detected_people(split: Split, detections: Detections) -> tuple[list[LabelledPerson], list[float]] | None:
-    """The detections in a split's images as people without joints, and their scores.
+    """The detections in the images of a split as people without joints, and their scores.
 
-    None where the detections do not speak of every image of the split.
+    None unless the detections cover every image of the split.
     """
     images = {str(image["file_name"]): image for image in split.coco["images"]}
     if not images.keys() <= detections.files:

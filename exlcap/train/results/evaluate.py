@@ -23,7 +23,7 @@ from exlcap.train.results.trained import Trained, load_best, predict_in_images
 FLIP_NOTES: dict[Flip, str] = {
     "none": "without flip test",
     "mirror": "with flip test",
-    "official": "with the official code's flip test, which is broken: to compare only",
+    "official": "with the official code's flip test, which is broken: for comparison only",
 }
 
 
@@ -36,7 +36,7 @@ class EvalProtocol:
 
     @property
     def suffix(self) -> str:
-        """What the files of this judgement are named by, nothing for the usual one."""
+        """Suffix of the names of its files, empty for the usual protocol."""
         flips: dict[Flip, str] = {"none": "-no-flip", "mirror": "", "official": "-official-flip"}
         return ("-detected" if self.detections else "") + flips[self.flip]
 
@@ -116,7 +116,7 @@ def read_tests(data_folder: Path) -> dict[str, Split]:
 def judge(
     trained: Trained, data_folder: Path, splits: Mapping[str, Split], protocol: EvalProtocol
 ) -> dict[str, Judged]:
-    """Every split judged that has people to look at. Who is in several splits is looked at once."""
+    """Evaluate every split that has people. A person in several splits is predicted once."""
     asked: dict[str, tuple[Sequence[LabelledPerson], Sequence[float]]] = {
         name: (split.people, [1.0] * len(split.people)) for name, split in splits.items()
     }
@@ -132,7 +132,7 @@ def judge(
         places = np.array([place[_key(person)] for person in people], np.intp)
         predictions = Predictions(everybody.joints[places], everybody.scores[places])
         scores = score_people(splits[name], people, predictions, box_scores)
-        assert scores is not None, "read_tests takes splits with people only"
+        assert scores is not None, "read_tests keeps only splits with people"
         judged[name] = Judged(splits[name], tuple(people), predictions, scores)
     return judged
 
@@ -142,6 +142,6 @@ def _key(person: LabelledPerson) -> tuple[str, tuple[float, ...]]:
 
 
 def _dark(judged: Mapping[str, Judged]) -> list[tuple[str, Judged]]:
-    """The judged dark splits; LL-A, whose people are in the others, only where it is alone."""
+    """The evaluated dark splits; LL-A, whose people are in the others, only if it is the only one."""
     dark = [(name, part) for name, part in judged.items() if name not in ("LL-A", "WL")]
     return dark or [(name, part) for name, part in judged.items() if name == "LL-A"]

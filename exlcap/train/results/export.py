@@ -40,13 +40,13 @@ from exlcap.train.results.inference import full_score
 from exlcap.train.results.trained import Trained, load_best
 
 CHECKED = 8
-"""Crops that both networks are compared on."""
+"""Number of crops on which both networks are compared."""
 TOLERANCE = 1e-3
-"""Largest difference of heat maps, in parts of their highest value; rounding alone gives about 1e-5."""
+"""Largest allowed difference of heat maps, in parts of their highest value; rounding alone gives about 1e-5."""
 
 
 class Exported(nn.Module):
-    """Crops of one lighting, 0..255, to heat maps."""
+    """Crops in one light, 0..255, to heat maps."""
 
     def __init__(self, model: PoseNet, config: Config, light: Light) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def export(trained: Trained, light: Light, path: Path, data_folder: Path) -> Che
     card = path.with_suffix(".toml")
     for file in (path, card):
         if file.exists():
-            raise ExlcapError(f"{file} exists already", "remove it, or name another file with --out")
+            raise ExlcapError(f"{file} exists already", "remove it, or choose another file with --out")
     images, real = _crops(trained, data_folder, light)
     onnx = onnx_bytes(trained, light)
     check = compare(trained, light, onnx, images, real)
@@ -110,7 +110,7 @@ def export(trained: Trained, light: Light, path: Path, data_folder: Path) -> Che
 
 
 def onnx_bytes(trained: Trained, light: Light) -> bytes:
-    """The network for one lighting as an ONNX file with a free batch size, BatchNorm folded."""
+    """The network for one light as an ONNX file with any batch size, BatchNorm folded."""
     import onnx
 
     config = trained.config
@@ -132,7 +132,7 @@ def onnx_bytes(trained: Trained, light: Light) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks: on torchvision, which nothing needs, on its own parts, on what it leaves."""
+    """Silence the exporter's remarks on torchvision, which is not needed, and on its own internals."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -143,7 +143,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _forget_sources(model: Any) -> None:
-    """Take out of an ONNX model what torch notes about the source of every node: paths of this machine among it."""
+    """Remove torch's notes on the source of every node from an ONNX model: they include paths of this machine."""
     graph = model.graph
     model.ClearField("metadata_props")
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
@@ -168,7 +168,7 @@ def compare(trained: Trained, light: Light, onnx: bytes, images: npt.NDArray[np.
 
 
 def _crops(trained: Trained, data_folder: Path, light: Light) -> tuple[npt.NDArray[np.float32], bool]:
-    """Real crops of one lighting as the network's input, 0..255, and True; noise and False where there are none."""
+    """Real crops in one light as the network's input, 0..255, and True; without people, noise and False."""
     size = trained.config.size
     for name in ("val", *(f"test_{split}" for split in TEST_SPLITS)):
         split = read_split(data_folder, name)
@@ -182,7 +182,7 @@ def _crops(trained: Trained, data_folder: Path, light: Light) -> tuple[npt.NDArr
 
 
 def card_toml(trained: Trained, light: Light, path: Path, sha256: str) -> str:
-    """The card of an exported network, as `exlcap annotate --network` reads it (docs/networks.md)."""
+    """The card of an exported network, as `exlcap annotate --network` reads it."""
     config = trained.config
     name = re.sub("[^A-Za-z0-9._-]", "-", path.stem)[:64].lstrip("._-") or "network"
     lit = "dark images; brightening is inside" if light == "low" else "well-lit images"

@@ -1,5 +1,5 @@
-"""Pictures of predictions: people as the dark camera gave them, amplified, with prediction and with truth, and the same
-people in the light.
+"""Pictures of predictions: people as the dark camera saw them, amplified, with prediction and with truth, and the same
+people well-lit.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def write_gallery(
 ) -> None:
     """A PNG with up to eight people in columns, evenly spread over the dark splits in their order.
 
-    Rows: dark as shot, amplified, predicted, true, then predicted and true in the light. Of detections, the one that
-    fits the person best is shown. Without dark people the bright ones are shown alone; without anybody, nothing.
+    Rows: dark as shot, amplified, predicted, true, then predicted and true well-lit. With detections, the one that fits
+    a person best is shown. Without dark people only the well-lit rows are shown; without people nothing is written.
     """
     low = [shown for name, part in dark for shown in _people(name, part)]
     well = [] if bright is None else _people("WL", bright)
@@ -89,7 +89,7 @@ def _person(person: LabelledPerson) -> tuple[str, str]:
 
 
 def _chosen(people: Sequence[Shown], well: Sequence[Shown]) -> list[Shown]:
-    """Up to COLUMNS people, evenly spread, of those that are in the light too (of all, if none is)."""
+    """Up to COLUMNS people, evenly spread, of those with a well-lit image too (of all, if none has one)."""
     lit = {_person(shown.person) for shown in well}
     common = [shown for shown in people if _person(shown.person) in lit] or list(people)
     places = np.linspace(0, len(common) - 1, min(COLUMNS, len(common))).round().astype(int)
@@ -97,7 +97,7 @@ def _chosen(people: Sequence[Shown], well: Sequence[Shown]) -> list[Shown]:
 
 
 def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
-    """What there is to see of a person in one image, from top to bottom."""
+    """The tiles of a person in one image, from top to bottom."""
     person = shown.person
     zoom = TILE_HEIGHT / config.size[0]
     size = (TILE_HEIGHT, round(config.size[1] * zoom))
@@ -116,14 +116,14 @@ def _tiles(data_folder: Path, config: Config, shown: Shown) -> list[Rgb8]:
 
 
 def amplified(picture: Rgb8) -> Rgb8:
-    """Each channel brought to a mean of 0.4, as the network sees it."""
+    """Each channel scaled to a mean of 0.4, as the network sees it."""
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     bright: Rgb8 = (255 * brightened(image, AMPLIFIED_MEAN)[0].permute(1, 2, 0).clamp(0, 1)).round().byte().numpy()
     return bright
 
 
 def _drawn(picture: Rgb8, keypoints: Keypoints, to_tile: Matrix) -> Rgb8:
-    """A skeleton over the picture, which is dimmed, since lines would be lost in amplified noise."""
+    """A skeleton over the dimmed picture; in amplified noise its lines would be lost."""
     placed = np.concatenate([apply_homography(to_tile, keypoints[:, :2]), keypoints[:, 2:]], 1)
     return draw_people(picture // 2, [placed], thickness=2)
 

@@ -24,15 +24,16 @@ from exlcap.train.networks.pose_net import PoseNet
 
 BATCH = 32
 Flip = Literal["none", "mirror", "official"]
-"""Whether the heat maps are averaged with those of the mirrored input; "official" does so with ExLPose's two errors."""
+"""Whether heat maps are averaged with those of the mirrored input; "official" does this with the two errors of the
+official code."""
 OFFICIAL_PAIRS = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 13)
-"""What the official flip test takes for the other side: its pairs count from 1 where its joints count from 0, so that a
-right shoulder is swapped with a left elbow, and a right ankle with the head."""
+"""The joints that the official flip test swaps: its pairs count from 1 and its joints from 0, so it swaps the right
+shoulder with the left elbow, and the right ankle with the head."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """joints: float64 (N, 14, 2), x and y in the image; scores: float64 (N, 14), how high each heat map peaks."""
+    """joints: float64 (N, 14, 2), x and y in the image; scores: float64 (N, 14), peaks of the heat maps."""
 
     joints: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
@@ -70,13 +71,13 @@ def heatmaps(model: PoseNet, images: Tensor, n_low: int, config: Config, flip: F
 def unmirrored(maps: Tensor, flip: Flip) -> Tensor:
     """Heat maps of a mirrored input as those of the input: columns reversed, left and right joints swapped.
 
-    Both grids share their outer edges, so that no shift is left over.
+    Both grids share their outer edges, so there is no shift.
     """
     return maps.flip(3)[:, list(OFFICIAL_PAIRS if flip == "official" else FLIP_INDICES)]
 
 
 def full_score(loss: LossConfig) -> float:
-    """Height of a heat map that is exactly as taught: the targets' peak, or that of a Gaussian of sum 1."""
+    """Peak of a perfect heat map: that of the targets, or that of a Gaussian of sum 1."""
     if loss.kind == "mse":
         return loss.peak
     return 1 / (2 * math.pi * loss.refine_sigma**2)

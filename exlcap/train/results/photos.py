@@ -1,4 +1,4 @@
-"""What `exlcap predict` looks at: pictures, and the boxes of the people in them."""
+"""The input of `exlcap predict`: pictures, and the boxes of the people in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 class Photo:
     """A picture. name: in the results, as the COCO file has it, else below the folder that was given.
 
-    boxes: of people, and how sure a detector was of each; None stands for the whole picture, as one person.
+    boxes: of people, each with the detector's confidence; None takes the whole picture as one person.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Photo:
 def find_photos(given: Sequence[Path]) -> list[Photo]:
     """The pictures that were given, and those in the folders that were given, numbered from 1.
 
-    Raises ExlcapError when there is none, or two of one name.
+    Raises ExlcapError when there is none, or when two have the same name.
     """
     paths: dict[str, Path] = {}
     for path in given:
@@ -46,14 +46,14 @@ def find_photos(given: Sequence[Path]) -> list[Photo]:
             named = {path.name: path}
         for name, file in named.items():
             if paths.setdefault(name, file) != file:
-                raise ExlcapError(f"{paths[name]} and {file} have one name", "predict them one after the other")
+                raise ExlcapError(f"{paths[name]} and {file} have the same name", "predict them one after the other")
     if not paths:
         raise ExlcapError(f"no picture in {', '.join(map(str, given))}", f"pictures end in {', '.join(SUFFIXES)}")
     return [Photo(path, name, number) for number, (name, path) in enumerate(paths.items(), start=1)]
 
 
 def with_boxes(photos: Sequence[Photo], coco: Path | None, detections: Path | None) -> list[Photo]:
-    """The pictures in which there is somebody, with boxes.
+    """The pictures that have boxes of people, with these boxes.
 
     coco: a COCO file, whose `file_name` and `id` the pictures take, and whose annotations are the people unless
     detections, in COCO's results format, take their place. Without either, each picture is one person.
@@ -103,14 +103,14 @@ def _boxes(annotations: Iterable[Mapping[str, Any]], path: Path | None) -> Itera
             crowd = annotation.get("iscrowd", 0)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ExlcapError(
-                f"{path}: annotation {number}: {type(error).__name__}: {error}", "mend this annotation and run again"
+                f"{path}: annotation {number}: {type(error).__name__}: {error}", "correct this annotation and run again"
             ) from None
         if not crowd:
             yield image_id, box
 
 
 def _named(photos: Sequence[Photo], images: Sequence[Mapping[str, Any]], path: Path) -> list[Photo]:
-    """The pictures that a COCO file lists, by the end of their paths, else by file name alone where that tells."""
+    """The pictures that a COCO file lists, by the end of their paths, or by file name alone if it is unique."""
     whole = {tuple(Path(image["file_name"]).parts): image for image in images}
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:
@@ -140,7 +140,7 @@ def read_photo(path: Path, turned: bool) -> Rgb8:
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
     decoded = cv2.imdecode(data, flags) if data.size else None
     if decoded is None:
-        raise ExlcapError(f"{path} is no picture or is damaged", "leave it out, or restore it from a copy")
+        raise ExlcapError(f"{path} is not a picture or is damaged", "leave it out, or restore it from a copy")
     if decoded.dtype != np.uint8:
         raise ExlcapError(f"{path} has {decoded.dtype} values; networks of exlcap read 8-bit sRGB",
                           "develop raw frames with `exlcap build`")  # fmt: skip

@@ -36,7 +36,7 @@ class Scores(Record):
 
 @dataclass(frozen=True)
 class Judged:
-    """A split with the people that were looked at in it, what was predicted for them, and how good that is."""
+    """A split with the people that were evaluated in it, the predictions for them, and their scores."""
 
     split: Split
     people: tuple[LabelledPerson, ...]
@@ -55,10 +55,10 @@ def score_split(split: Split, predictions: Predictions) -> Scores | None:
 def score_people(
     split: Split, people: Sequence[LabelledPerson], predictions: Predictions, box_scores: Sequence[float]
 ) -> Scores | None:
-    """Scores of predictions for any people in the images of a split, as a detector's; None where nobody is true.
+    """Scores of predictions for any people in the images of a split, such as a detector's; None if no person is true.
 
-    A person's score is that of the box times the mean of the joints' scores. People that are not there count as false
-    positives, true ones that nothing was predicted for as misses.
+    A person's score is that of the box times the mean of the joints' scores. Predictions without a true person count
+    as false positives, true people without a prediction as misses.
     """
     if not split.people:
         return None
@@ -91,8 +91,8 @@ def oks(joints: npt.NDArray[np.float64], truth: Keypoints, box: Box) -> float:
 
 
 def _truth(split: Split) -> list[dict[str, Any]]:
-    """The split's annotations with what the judge reads made sure of: ids from 1 (it takes 0 for "no match"), the area
-    of ExLPose, and the number of joints.
+    """The split's annotations in the form that pycocotools needs: ids from 1 (0 means "no match" there), the area of
+    ExLPose, and the number of joints.
     """
     made = []
     for number, annotation in enumerate(split.coco["annotations"], start=1):

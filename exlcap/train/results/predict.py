@@ -1,4 +1,4 @@
-"""`exlcap predict`: joints of the people in any pictures, as COCO keypoint results and drawn."""
+"""`exlcap predict`: joints of the people in any pictures, as COCO keypoint results and drawings."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from exlcap.train.results.trained import Trained, load_best
 
 
 def new_folder(out: Path | None, run: Path) -> Path:
-    """Where results go: `out`, which must be new or empty, else the next runs/<run>/predict-NNN."""
+    """The folder of the results: `out`, which must be new or empty, or the next runs/<run>/predict-NNN."""
     if out is None:
         used = numbered(run, "predict")
         return run / f"predict-{used[-1][0] + 1 if used else 1:03d}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExlcapError(f"{out} exists already", "name a new folder with --out, or leave it out")
+        raise ExlcapError(f"{out} exists already", "choose a new folder with --out, or leave --out away")
     return out
 
 
@@ -72,10 +72,10 @@ def predict_run(
 def predict_photos(
     trained: Trained, photos: Sequence[Photo], light: Light, flip: Flip, folder: Path, step: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Joints of everybody in the pictures: written to `folder` as results.json, pictures/ and about.json, and returned.
+    """Joints of all people in the pictures, returned and written to `folder`: results.json, pictures/ and about.json.
 
-    A picture that cannot be read is reported and left out. `step` is called once a picture. Raises ExlcapError when no
-    picture can be read.
+    A picture that cannot be read is reported and left out. `step` is called once per picture. Raises ExlcapError when
+    no picture can be read.
     """
     results: list[dict[str, Any]] = []
     unread = 0
@@ -93,7 +93,7 @@ def predict_photos(
         _write_picture(folder / "pictures" / _safe(photo.name), picture, light, predictions)
         step(photo.name)
     if unread == len(photos):
-        raise ExlcapError("none of the pictures can be read", "networks of exlcap read pictures of 8-bit sRGB")
+        raise ExlcapError("none of the pictures can be read", "exlcap's networks read pictures of 8-bit sRGB")
     write_json(folder / "results.json", results)
     config = trained.config
     about = {
@@ -112,7 +112,7 @@ def predict_photos(
 
 
 def _safe(name: str) -> Path:
-    """A path of a PNG that stays below the folder it is put into, whatever a COCO file calls its images."""
+    """A relative path of a PNG that stays inside its folder, whatever file names a COCO file contains."""
     parts = [part for part in Path(name).parts if part != ".." and part != Path(name).anchor]
     path = Path(*parts)
     return path if path.suffix.lower() == ".png" else path.with_name(f"{path.name}.png")
@@ -131,7 +131,7 @@ def _result(photo: Photo, predictions: Predictions, person: int, box: Box, score
 
 
 def _write_picture(path: Path, picture: Rgb8, light: Light, predictions: Predictions) -> None:
-    """The picture, amplified where it is dark, with everybody's joints."""
+    """The picture, amplified if it is dark, with the joints of all people."""
     people = [np.concatenate([joints, np.full((N_JOINTS, 1), 2.0)], 1) for joints in predictions.joints]
     visible = amplified(picture) if light == "low" else picture
     thickness = max(1, round(max(picture.shape[:2]) / 600))

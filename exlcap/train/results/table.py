@@ -1,4 +1,4 @@
-"""Results in the shape of the paper's tables, with the paper's own rows beside them.
+"""Results in the form of the paper's tables, next to the paper's own rows.
 
 The paper's rows are those of Lee et al., "Human Pose Estimation in Extremely Low-Light Conditions", CVPR 2023.
 """
@@ -36,12 +36,12 @@ TRUE_BOXES: Published = (
 )
 """AP@.5:.95 with true boxes on LL-N, LL-H, LL-E, LL-A and WL. What "ours" lacks in Table 3, its parts in Table 4."""
 DETECTED_BOXES: Published = (("ExLPose (ours)", "Table 6", (35.6, 25.0, 11.6, 25.0, 61.5)),)
-"""With the people that a Cascade R-CNN found."""
+"""With people detected by a Cascade R-CNN."""
 OCN: Published = (("ExLPose (ours)", "Table 5", (35.3, 35.1, 35.2)),)
 """On A7M3, RICOH3 and their mean, with true boxes."""
 PAPER_NOTE = (
     "Table 2 to 6: AP of Lee et al., CVPR 2023, on the real ExLPose or ExLPose-OCN after full training; not comparable "
-    "with a row on other data"
+    "with results on other data"
 )
 MEASURES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR"}
 
@@ -66,7 +66,7 @@ class Table:
 
 def tables(name: str, scores: Mapping[str, Scores | None], detected: bool) -> list[Table]:
     """A run's rows and then the paper's, one table each for ExLPose's splits, the cameras of ExLPose-OCN, and other
-    test splits, as far as there are people. detected: the boxes are a detector's.
+    test splits, if they have people. detected: the boxes are a detector's.
     """
     there = [split for split, score in scores.items() if score]
     ocn = [split for split in there if split in OCN_SPLITS]

@@ -1,4 +1,4 @@
-"""A trained network, ready to be used: the best weights of a run and what they were trained with."""
+"""A trained network, ready for use: the best weights of a run and their config."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Trained:
-    """The best weights of a run. epoch: when they were taken."""
+    """The best weights of a run. epoch: after which they were saved."""
 
     model: PoseNet
     config: Config
@@ -50,7 +50,7 @@ def load_best(folder: Path) -> Trained:
 
 
 def predict_in_images(trained: Trained, images: Path, people: Sequence[LabelledPerson], flip: Flip) -> Predictions:
-    """Joints of people in the images of a data set, in the order given; every image is decoded once.
+    """Joints of people in the images of a data set, in the order given; each image is decoded once.
 
     images: the data set's folder. Raises ExlcapError when an image is missing or damaged.
     """
@@ -63,7 +63,7 @@ def predict_in_images(trained: Trained, images: Path, people: Sequence[LabelledP
 
 
 def _parts(people: Sequence[LabelledPerson]) -> Iterator[list[int]]:
-    """Places of people in parts of about AT_ONCE; the people of one image stay together."""
+    """Indices of people in parts of about AT_ONCE; the people of one image stay together."""
     part: list[int] = []
     for places in by_image(people).values():
         part += places
