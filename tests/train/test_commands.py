@@ -80,7 +80,7 @@ def test_detections_and_other_flip_tests_have_tables_of_their_own(
     (tmp_path / "wl.json").write_text(json.dumps(entries))
     code, out, _ = exlcap("eval", "--run", "first", "--detections", f"WL={tmp_path / 'wl.json'}", "--official-flip")
     assert code == 0 and "Table 6" in out and "Table 2 " not in out.split("\n\n")[0]
-    assert "no detections given for: LL-N, LL-H, LL-E, LL-A" in out and "broken: to compare only" in out
+    assert "no detections given for: LL-N, LL-H, LL-E, LL-A" in out and "broken: for comparison only" in out
     run = lab / "runs" / "first"
     assert (run / "table-detected-official-flip.json").exists() and not (run / "table.json").exists()
     code, _, err = exlcap("eval", "--run", "first", "--official-flip", "--no-flip")
@@ -223,4 +223,4 @@ def test_a_damaged_checkpoint_is_named(lab: Path, exlcap: Run, trained: None, si
 def test_a_checkpoint_that_would_run_code_is_refused(lab: Path, exlcap: Run, trained: None) -> None:
     torch.save({"format": 1, "config": Path("anything")}, lab / "runs" / "first" / "best.pt")
     code, _, err = exlcap("eval", "--run", "first")
-    assert code == 2 and "best.pt is damaged or no checkpoint" in err
+    assert code == 2 and "best.pt is damaged or not a checkpoint" in err

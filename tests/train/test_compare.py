@@ -69,7 +69,7 @@ def test_every_method_is_trained_with_every_seed_and_what_is_done_is_kept(
     before = (lab / "runs" / "which-ours-s0" / "last.pt").read_bytes()
     (lab / "runs" / "which-ours-s0" / "table.json").unlink()  # as if killed before it was judged
     code, out, err = exlcap("--run", "which", "--compare", "ours,baseline-low", "--seeds", "0,3", "--json")
-    assert code == 0 and err.count("finished before, kept") == 2
+    assert code == 0 and err.count("already finished, kept") == 2
     assert trained[2:] == ["which-ours-s3", "which-baseline-low-s3"]
     assert (lab / "runs" / "which-ours-s0" / "last.pt").read_bytes() == before
     facts = json.loads(out)
@@ -86,7 +86,7 @@ def test_every_method_is_trained_with_every_seed_and_what_is_done_is_kept(
 def test_a_run_of_other_settings_is_not_taken_for_one_of_the_comparison(exlcap: Run) -> None:
     assert exlcap("--run", "which", "--compare", "ours", "--seeds", "0")[0] == 0
     code, _, err = exlcap("--run", "which", "--compare", "ours", "--seeds", "0", "--epochs", 2)
-    assert code == 2 and "which-ours-s0 was begun with other settings (optim.epochs: 1 -> 2)" in err
+    assert code == 2 and "which-ours-s0 was started with other settings (optim.epochs: 1 -> 2)" in err
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one_with_the_doubled_b
 
 
 @pytest.mark.slow
-def test_lsbn_statistics_are_the_mean_of_the_processes_own_and_of_one_lighting_only(
+def test_lsbn_statistics_are_the_mean_of_the_processes_own_and_in_one_light_only(
     tmp_path: Path, tiny_toml: Path, config: Config, data: TrainData
 ) -> None:
     """The whole command in two processes: one step, then a look at what was written and said."""

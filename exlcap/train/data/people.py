@@ -141,7 +141,7 @@ def _labelled_person(annotation: Mapping[str, Any], images: Mapping[int, Mapping
         raise ValueError(f"the box has no area: {box}")
     light = image["lighting"]
     if light not in ("well", "low"):
-        raise ValueError(f"light of image {image['id']} must be 'well' or 'low', found {light!r}")
+        raise ValueError(f"image {image['id']}: lighting must be 'well' or 'low', found {light!r}")
     return LabelledPerson(
         file=str(image["file_name"]),
         light=light,

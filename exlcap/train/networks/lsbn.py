@@ -49,13 +49,13 @@ class ApartBN2d(nn.BatchNorm2d):
     same running mixture of them.
     """
 
-    def __init__(self, channels: int, batch: BatchLights) -> None:
+    def __init__(self, channels: int, lights: BatchLights) -> None:
         super().__init__(channels)
-        self._batch = batch
+        self._lights = lights
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W), the low-light images first; the same shape comes back."""
-        n_low = self._batch.n_low
+        n_low = self._lights.n_low
         if not self.training or n_low in (0, x.shape[0]):
             return super().forward(x)
         return torch.cat([super().forward(x[:n_low]), super().forward(x[n_low:])])
@@ -64,15 +64,15 @@ class ApartBN2d(nn.BatchNorm2d):
 class LSBN2d(nn.Module):
     """In place of a BatchNorm2d: the low-light images of a batch go through `low`, the rest through `well`."""
 
-    def __init__(self, channels: int, batch: BatchLights) -> None:
+    def __init__(self, channels: int, lights: BatchLights) -> None:
         super().__init__()
         self.low = nn.BatchNorm2d(channels)
         self.well = nn.BatchNorm2d(channels)
-        self._batch = batch
+        self._lights = lights
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each condition with its own statistics. x: (N, C, H, W); the same shape comes back."""
-        n_low = self._batch.n_low
+        n_low = self._lights.n_low
         if n_low == 0:
             return self.well(x)  # type: ignore[no-any-return]
         if n_low == len(x):

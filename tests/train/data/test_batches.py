@@ -1,4 +1,4 @@
-"""Batches: reproducible from (seed, epoch, index), lightings scaled as the paper says, joints under the pixels."""
+"""Batches: reproducible from (seed, epoch, index), lights scaled as the paper says, joints under the pixels."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_dark_images_come_first_and_the_bright_ones_show_the_same_people(
 
 
 @pytest.mark.parametrize("method, dark, bright", [("baseline-low", 1, 0), ("baseline-well", 0, 1), ("lsbn", 1, 1)])
-def test_a_baseline_sees_its_own_lighting_only(
+def test_a_baseline_sees_its_own_light_only(
     pairs: Sequence[PairCrop], config: Config, method: str, dark: int, bright: int
 ) -> None:
     batch = train_batch([(0, pairs[0])], config.model_copy(update={"method": method_named(method)}), epoch=0)

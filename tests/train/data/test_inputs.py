@@ -1,4 +1,4 @@
-"""The network's input: dark images brought to a mean, both lightings normalised alike or as in the official code."""
+"""The network's input: dark images brought to a mean, both lights normalised alike or as in the official code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_black_channel_stays_black_and_the_others_are_finite() -> None:
 
 
 @pytest.mark.parametrize("light", ["low", "well"])
-def test_equal_takes_the_same_mean_and_deviation_out_of_both_lightings(light: str) -> None:
+def test_equal_takes_the_same_mean_and_deviation_out_of_both_lights(light: str) -> None:
     wanted = [(0.4 - mean) / deviation for mean, deviation in zip(*IMAGENET, strict=True)]
     found = network_input(GREY, light, input_config("equal"))
     torch.testing.assert_close(found[:, :, 0, 0], torch.tensor([wanted, wanted]))

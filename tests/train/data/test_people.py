@@ -71,7 +71,7 @@ def test_crowds_and_people_without_joints_take_no_part(folder: Path, edit: dict[
     assert len(after.people) == len(before.people) - 1
 
 
-def test_one_lighting_of_a_split_holds_its_images_and_people_only(folder: Path) -> None:
+def test_one_light_of_a_split_holds_its_images_and_people_only(folder: Path) -> None:
     split = read_split(folder, "val")
     assert split is not None
     dark = one_light(split, "low")

@@ -1,4 +1,4 @@
-"""The loss between lightings against eq. 3 of the paper and its variants, written out as loops in float64."""
+"""The loss between lights against eq. 3 of the paper and its variants, written out as loops in float64."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def images() -> torch.Tensor:
     return torch.cat([dark, bright]).double()
 
 
-def test_features_of_both_lightings_equal_two_forward_passes(pair: Pair, images: torch.Tensor) -> None:
+def test_features_of_both_lights_equal_two_forward_passes(pair: Pair, images: torch.Tensor) -> None:
     together, apart = pair.both(images)
     for layer, low, well in zip(together, apart["low"], apart["well"], strict=True):
         torch.testing.assert_close(layer, torch.cat([low, well]))
@@ -78,7 +78,7 @@ def test_gradients_equal_the_sum_of_two_backward_passes(pair: Pair, images: torc
         torch.testing.assert_close(parameter.grad, wanted, rtol=1e-8, atol=1e-8)
 
 
-def test_evaluation_uses_the_running_statistics_of_the_image_s_own_lighting(pair: Pair, images: torch.Tensor) -> None:
+def test_evaluation_uses_the_running_statistics_of_the_image_s_own_light(pair: Pair, images: torch.Tensor) -> None:
     pair.both(images)
     for network in (pair.lsbn, *pair.plain.values()):
         network.eval()
@@ -87,7 +87,7 @@ def test_evaluation_uses_the_running_statistics_of_the_image_s_own_lighting(pair
 
 
 @pytest.mark.parametrize("n_low", [0, 4], ids=["all well-lit", "all low-light"])
-def test_a_batch_of_one_lighting_leaves_the_other_statistics_alone(n_low: int) -> None:
+def test_a_batch_in_one_light_leaves_the_other_statistics_alone(n_low: int) -> None:
     lights = BatchLights()
     layer = LSBN2d(2, lights)
     with lights.batch(4, n_low):
@@ -123,7 +123,7 @@ def layer() -> LSBN2d:
 
 
 def through(layer: LSBN2d, x: torch.Tensor, n_low: int) -> torch.Tensor:
-    with layer._lighting.batch(len(x), n_low):
+    with layer._lights.batch(len(x), n_low):
         return layer(x)
 
 
@@ -140,7 +140,7 @@ def test_gradients_of_the_images_and_of_all_four_weights_are_right(layer: LSBN2d
         return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
 
     names, weights = zip(*layer.named_parameters(), strict=True)
-    with layer._lighting.batch(5, 2):
+    with layer._lights.batch(5, 2):
         assert torch.autograd.gradcheck(run, (x, *weights))
 
 
@@ -207,7 +207,7 @@ def test_a_shared_norm_seen_apart_does_what_two_passes_do() -> None:
 
 
 @pytest.mark.parametrize("n_low", [0, 4])
-def test_a_shared_norm_seen_apart_takes_batches_of_one_lighting(n_low: int) -> None:
+def test_a_shared_norm_seen_apart_takes_batches_in_one_light(n_low: int) -> None:
     lights, images = BatchLights(), torch.randn(4, 3, 5, 6)
     with lights.batch(4, n_low):
         torch.testing.assert_close(ApartBN2d(3, lights)(images), nn.BatchNorm2d(3)(images))
@@ -218,7 +218,7 @@ def test_a_compiled_layer_does_the_same_without_a_break_of_its_graph(layer: LSBN
     plain = copy.deepcopy(layer)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     x = torch.randn(6, 3, 4, 4)
-    with layer._lighting.batch(6, 2):
+    with layer._lights.batch(6, 2):
         found = compiled(x)
     torch.testing.assert_close(found, apart(plain, x, 2))
     found.square().sum().backward()

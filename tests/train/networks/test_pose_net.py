@@ -82,7 +82,7 @@ def test_weights_come_from_the_seed_alone() -> None:
     assert not torch.equal(first["backbone.conv1.weight"], other["backbone.conv1.weight"])
 
 
-def test_the_lighting_of_an_image_decides_what_the_network_sees() -> None:
+def test_the_light_of_an_image_decides_what_the_network_sees() -> None:
     model = build_model(TINY, lsbn=True, seed=0)
     images = torch.randn(4, 3, 64, 32)
     model(torch.cat([images, 5 + 3 * images]), n_low=4)  # teaches the two conditions different statistics
@@ -91,7 +91,7 @@ def test_the_lighting_of_an_image_decides_what_the_network_sees() -> None:
 
 
 @pytest.mark.parametrize("lsbn", [True, False])
-def test_norms_that_both_lightings_share_are_seen_apart_where_the_config_says(lsbn: bool) -> None:
+def test_norms_that_both_lights_share_are_seen_apart_where_the_config_says(lsbn: bool) -> None:
     model = PoseNet(TINY.model_copy(update={"shared_bn": "apart"}), lsbn)
     shared = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m not in _halves(model)]
     assert shared and all(isinstance(m, ApartBN2d) for m in shared)

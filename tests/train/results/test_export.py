@@ -1,4 +1,4 @@
-"""An exported network answers as the trained one does, for the lighting it was exported for."""
+"""An exported network answers as the trained one does, for the light it was exported for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TINY = {"depth": 18, "height": 64, "width": 64, "base_channels": 8, "head_channe
 
 
 def a_trained(preset: str = "small", method: str = "ours", **model: object) -> Trained:
-    """A tiny network in which the BatchNorms of both lightings, and all layers, have something of their own."""
+    """A tiny network in which the BatchNorms of both lights, and all layers, have something of their own."""
     config = new_config(preset, None, {"data": "sticks", "method": method, "model": {**TINY, **model}})
     network = build_model(config.model, config.method.lsbn, 0).eval()
     generator = torch.Generator().manual_seed(1)
@@ -76,7 +76,7 @@ def test_a_folded_network_has_no_batch_norm_and_the_same_answers(depth: int, las
     with torch.inference_mode():
         found = fast(images, 0).refined
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
-    assert (expected - other).abs().max() > 0.01 * expected.abs().max(), "the lightings would not be told apart"
+    assert (expected - other).abs().max() > 0.01 * expected.abs().max(), "the lights would not be told apart"
 
 
 def test_folding_leaves_the_trained_network_as_it_was() -> None:
@@ -133,7 +133,7 @@ def test_a_black_crop_gives_numbers_and_does_not_touch_its_neighbours(
     np.testing.assert_allclose(found[1:], run(low_session, crop), rtol=1e-4, atol=1e-7)
 
 
-def test_the_file_knows_its_lighting_and_nothing_of_this_machine(
+def test_the_file_knows_its_light_and_nothing_of_this_machine(
     low_onnx: bytes, low_session: onnxruntime.InferenceSession
 ) -> None:
     assert str(Path(export_module.__file__).parent.resolve()).encode() not in low_onnx and b".py" not in low_onnx

@@ -117,7 +117,7 @@ class Oracle(nn.Module):
 def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split = read_split(folder, "val")  # both lightings
+    split = read_split(folder, "val")  # both lights
     assert split is not None
     config = new_config("small", None, {"data": "sticks"})
     crops = crop_people(folder, split.people, (config.model.height, config.model.width), config.input)

@@ -45,7 +45,7 @@ def test_folders_are_searched_and_files_taken_as_they_are(tmp_path: Path) -> Non
     (tmp_path / "set" / "notes.txt").write_text("no picture")
     found = find_photos([tmp_path / "set", tmp_path / "one.png"])
     assert [(p.name, p.image_id) for p in found] == [("b.png", 1), ("low/a.JPG", 2), ("one.png", 3)]
-    with pytest.raises(ExlcapError, match="have one name"):
+    with pytest.raises(ExlcapError, match="have the same name"):
         find_photos([tmp_path / "one.png", write(tmp_path / "other" / "one.png")])
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExlcapError, match="no picture in"):
