@@ -38,13 +38,13 @@ def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_lab(lab_folder: Path) -> Path:
     """The lab with a run: the weights a network begins with, in the file that training would leave."""
-    from exlcap.train.config import to_toml
     from exlcap.train.networks.pose_net import build_model
     from exlcap.train.prepare import new_config
     from exlcap.train.runs import save_checkpoint
+    from exlcap.train.stored import to_toml
 
     config = new_config("small", None, {"data": "main", "model": TINY})
-    model = build_model(config.model, config.uses_lsbn, 0)
+    model = build_model(config.model, config.method.lsbn, 0)
     saved = {"config": to_toml(config), "data_checksum": "", "epoch": 1, "val_ap": None, "model": model.state_dict()}
     (lab_folder / "runs" / "main-ours").mkdir(parents=True)
     save_checkpoint(lab_folder / "runs" / "main-ours" / "best.pt", saved)
