@@ -224,7 +224,7 @@ def test_a_second_command_shares_the_database_or_is_refused(tmp_path):
         with mongo.database(folder, share=True) as same:
             assert same == uri
         assert answers(uri)
-        with pytest.raises(ExlcapError, match="is running"), mongo.database(folder, share=False):
+        with pytest.raises(ExlcapError, match="already running"), mongo.database(folder, share=False):
             pass
     assert not answers(uri)
 

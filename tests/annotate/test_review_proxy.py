@@ -139,7 +139,7 @@ def test_the_first_value_is_kept_through_two_edits(person):
         (lambda paths: [[*paths[0], [0.1, 0.1]], *paths[1:]], r"\[3, 3, 3, 3, 3\]"),
         (lambda paths: [*paths, [[0.1, 0.1], [0.2, 0.2]]], r"\[2, 3, 3, 3, 3, 2\]"),
         (lambda paths: [paths[0], paths[1][:2], *paths[2:]], r"\[2, 2, 3, 3, 3\]"),
-        (lambda paths: [[[float("nan"), 0.1], paths[0][1]], *paths[1:]], "no number"),
+        (lambda paths: [[[float("nan"), 0.1], paths[0][1]], *paths[1:]], "not a number"),
     ],
     ids=["vertex added", "path added", "vertex deleted", "not a number"],
 )
