@@ -1,4 +1,4 @@
-"""What a page that controls can ask for. Each is checked as the command line checks it, and answered in a few words."""
+"""The actions of a page that controls the rig: each is checked as the command line would and answered in a sentence."""
 
 from __future__ import annotations
 
@@ -40,45 +40,45 @@ class ShootScene(Record):
     pairs: int | None = Field(default=None, ge=1, le=100_000)
 
 
-class Nothing(Record):
-    """An action that needs to be told nothing."""
+class NoParameters(Record):
+    """An action without parameters."""
 
 
-def show(live: LiveRig, looker: Looker, asked: Show) -> Answer:
+def show(live: LiveRig, looker: Looker, parameters: Show) -> Answer:
     """Show a scene with other settings."""
-    live.want(Wanted(check_name(asked.scene, "scene"), asked.exposure_us, asked.gain_db, asked.k))
+    live.want(Wanted(check_name(parameters.scene, "scene"), parameters.exposure_us, parameters.gain_db, parameters.k))
     return "shown"
 
 
-def shoot(live: LiveRig, looker: Looker, asked: ShootScene) -> Answer:
+def shoot(live: LiveRig, looker: Looker, parameters: ShootScene) -> Answer:
     """Shoot the scene shown with its settings, all steps of its schedule, as `exlcap shoot` does."""
     wanted = live.wanted
-    live.shoot(Request(wanted.scene, wanted.exposure_us, wanted.gain_db, pairs=asked.pairs))
+    live.shoot(Request(wanted.scene, wanted.exposure_us, wanted.gain_db, pairs=parameters.pairs))
     return f"shooting {wanted.scene}"
 
 
-def resume(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def resume(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """Finish the take that ended early."""
     rest = None if live.status.ended is None else live.status.ended.rest
     if rest is None:
-        raise Refused("the last take is whole", "shoot a new one")
+        raise Refused("the last take is complete", "shoot a new one")
     live.shoot(rest)
     return f"finishing {rest.scene or 'the reference'}"
 
 
-def shoot_reference(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def shoot_reference(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """Shoot a static reference, as `exlcap shoot --reference` does."""
     live.shoot(Request(scene=None))
     return "shooting a reference"
 
 
-def cancel(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def cancel(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """End the take after the pair in flight."""
     live.cancel()
     return "the take ends after this pair"
 
 
-def store(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def store(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """Write exposure and gain into rig.toml as the scene's base."""
     wanted = live.wanted
     base = Setting(exposure_us=wanted.exposure_us, gain_db=wanted.gain_db)
@@ -87,13 +87,13 @@ def store(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
     return f"rig.toml: [scenes.{wanted.scene}] is {base.exposure_us:g} us, {base.gain_db:g} dB"
 
 
-def forget_peaks(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
-    """Hold the peak of sharpness anew."""
+def forget_peaks(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
+    """Forget the peaks of sharpness."""
     looker.forget_peaks()
-    return "peaks are held anew"
+    return "the peaks of sharpness are reset"
 
 
-def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def snapshot(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """Keep the newest pair: both raw frames, and what the page shows of them."""
     newest = live.newest
     if newest is None:
@@ -106,9 +106,9 @@ def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
         grab = shot.grab(light)
         if grab.raw is None:
             raise Refused(f"the {light} frame has no picture", "try again")
-        about = {"role": light, "serial": rig.serial(light), "bayer": "RGGB", "bits": 12,
-                 "read_back": shot.read_back[light].model_dump()}  # fmt: skip
-        write_atomic(folder / f"{light}.tif", encode_raw(grab.raw, about))
+        metadata = {"role": light, "serial": rig.serial(light), "bayer": "RGGB", "bits": 12,
+                    "read_back": shot.read_back[light].model_dump()}  # fmt: skip
+        write_atomic(folder / f"{light}.tif", encode_raw(grab.raw, metadata))
         write_atomic(folder / f"{light}.jpg", seen.pictures[light])
     write_json(folder / "snapshot.json", {
         "created": now.isoformat(timespec="milliseconds"), "exlcap": __version__, "scene": live.wanted.scene,
@@ -118,7 +118,7 @@ def snapshot(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
     return f"kept as {folder.relative_to(live.workspace.root).as_posix()}"
 
 
-def measure_drift(live: LiveRig, looker: Looker, asked: Nothing) -> Answer:
+def measure_drift(live: LiveRig, looker: Looker, parameters: NoParameters) -> Answer:
     """Measure how far the views lie from the alignment in force."""
     looker.drift = measure_live_drift(live, looker)
     return describe_drift(looker.drift)
@@ -128,25 +128,25 @@ Action = Callable[[LiveRig, Looker, Any], Answer]
 ACTIONS: dict[str, tuple[type[Record], Action]] = {
     "show": (Show, show),
     "shoot": (ShootScene, shoot),
-    "resume": (Nothing, resume),
-    "reference": (Nothing, shoot_reference),
-    "cancel": (Nothing, cancel),
-    "store": (Nothing, store),
-    "forget-peaks": (Nothing, forget_peaks),
-    "snapshot": (Nothing, snapshot),
-    "measure-drift": (Nothing, measure_drift),
+    "resume": (NoParameters, resume),
+    "reference": (NoParameters, shoot_reference),
+    "cancel": (NoParameters, cancel),
+    "store": (NoParameters, store),
+    "forget-peaks": (NoParameters, forget_peaks),
+    "snapshot": (NoParameters, snapshot),
+    "measure-drift": (NoParameters, measure_drift),
 }
 
 
 def act(live: LiveRig, looker: Looker, name: str, body: bytes) -> Answer:
-    """Do what a page asks. Raises ExlcapError when it cannot be done or the request is malformed."""
+    """Carry out an action. Raises ExlcapError when it cannot be done or the request is malformed."""
     record, action = ACTIONS[name]
     try:
-        asked = record.model_validate_json(body or b"{}")
+        parameters = record.model_validate_json(body or b"{}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or name
         raise ExlcapError(
-            f"{where}: {first['msg']}", "mend that value; times are in microseconds, gains in dB"
+            f"{where}: {first['msg']}", "correct that value; times are in microseconds, gains in dB"
         ) from None
-    return action(live, looker, asked)
+    return action(live, looker, parameters)

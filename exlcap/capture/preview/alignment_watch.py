@@ -1,4 +1,4 @@
-"""Do both views still lie on each other as the alignment says? Measured on the pairs that are shown."""
+"""How far the live views lie from the alignment in force, measured on the pairs that are shown."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from exlcap.core.errors import Refused
 from exlcap.core.rig import LIGHTS, Light
 
 PAIRS = 8
-"""As many as `exlcap align --check-drift` takes of a take."""
+"""As many as `exlcap align --check-drift` uses of a take."""
 PATIENCE_S = 10.0
 
 
 def measure_live_drift(live: LiveRig, looker: Looker) -> Drift:
-    """How far the views shown lie from the alignment in force; takes seconds, at low priority.
+    """How far the views shown lie from the alignment in force; it takes seconds, at low priority.
 
-    Raises Refused while a take is shot, or when there is no alignment or no pairs come.
+    Raises Refused while a take is shot, or when there is no alignment or no pair comes.
     """
     aligned = looker.alignment(live.workspace)
     if aligned is None:
         raise Refused("there is no alignment yet", "shoot a reference here, then run `exlcap align`")
     if live.status.phase != "live":
         raise Refused("the views are not live", "measure the drift before or after a take")
-    with ThreadPoolExecutor(1, initializer=give_way) as aside:
-        return aside.submit(_measure, live, *aligned).result()
+    with ThreadPoolExecutor(1, initializer=give_way) as pool:
+        return pool.submit(_measure, live, *aligned).result()
 
 
 def _measure(live: LiveRig, name: str, alignment: Alignment) -> Drift:
@@ -48,10 +48,10 @@ def _measure(live: LiveRig, name: str, alignment: Alignment) -> Drift:
 def _add_next(
     live: LiveRig, sums: dict[Light, np.ndarray[tuple[int, int], np.dtype[np.uint32]]], after: int, until: float
 ) -> int:
-    """Add the next pair to the sums; its number."""
+    """Add the next pair to the sums. Returns its number."""
     while live.newest is None or live.newest.number <= after:
         if time.monotonic() > until:
-            raise Refused("no pairs come", "look at what the page says of the cameras")
+            raise Refused("no pairs are coming", "see what the page says about the cameras")
         time.sleep(0.01)
     newest = live.newest
     for light in LIGHTS:

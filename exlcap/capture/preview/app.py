@@ -29,15 +29,15 @@ WIDTHS = (480, 640, 960)
 MODES: tuple[Mode, ...] = get_args(Mode)
 AMPLIFICATIONS: tuple[Amplify, ...] = get_args(Amplify)
 Choice = TypeVar("Choice")
-MOST_BYTES = 4096
-"""No request of the page is longer."""
+MAX_BODY_BYTES = 4096
+"""Every request of the page is shorter."""
 FILES = {
     "style.css": "text/css",
     "app.js": "text/javascript",
     "draw.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-EXPIRED = {"message": "this page is not known here", "hint": "reload the page", "expired": True}
+EXPIRED = {"message": "this page is unknown here", "hint": "reload the page", "expired": True}
 
 
 class Site:
@@ -50,11 +50,11 @@ class Site:
         self._control = Control()
 
     async def page(self, request: Request) -> Response:
-        """The page, with a token of its own; where a secret is needed, only for who brings it."""
+        """The page, with a token of its own; beyond loopback, only for a browser that brings the secret."""
         session, cookie = self._keys.session(request.cookies), None
         if session is None:
             if not self._keys.admits(request.query_params.get("token")):
-                return Response("open the address that `exlcap preview` printed; it holds a token", 403)
+                return Response("open the address that `exlcap preview` printed; it contains a token", 403)
             session, cookie = self._keys.new_session()
         text = Template(_file("index.html")).substitute(
             token=self._keys.new_page(session), rig=escape(self._live.workspace.rig.name)
@@ -80,26 +80,26 @@ class Site:
         try:
             after, look = int(request.query_params.get("after", 0)), _look(request)
         except ValueError as error:
-            return JSONResponse({"message": f"not a look: {error}", "hint": "reload the page"}, 400)
+            return JSONResponse({"message": f"cannot show that: {error}", "hint": "reload the page"}, 400)
         seen = await self._looker.look(after, look)
         state = await run_in_threadpool(state_of, self._live, self._looker, seen)
         state["controls"] = self._control.seen(page)
-        blobs = {} if seen is None else seen.pictures
-        state["sizes"] = {name: len(blob) for name, blob in blobs.items()}
+        pictures = {} if seen is None else seen.pictures
+        state["sizes"] = {name: len(jpeg) for name, jpeg in pictures.items()}
         head = json.dumps(state, allow_nan=False).encode()
         return Response(
-            b"".join([len(head).to_bytes(4, "big"), head, *blobs.values()]), media_type="application/octet-stream"
+            b"".join([len(head).to_bytes(4, "big"), head, *pictures.values()]), media_type="application/octet-stream"
         )
 
     async def do(self, request: Request) -> Response:
-        """Do what a page that controls asks."""
+        """Carry out an action of the page that controls."""
         page, name = self._page(request), request.path_params["name"]
         if page is None:
             return JSONResponse(EXPIRED, 403)
         body = b""
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MOST_BYTES:
+            if len(body) > MAX_BODY_BYTES:
                 return JSONResponse({"message": "the request is too long", "hint": "reload the page"}, 413)
         if name == "take-over":
             self._control.take_over(page)
@@ -114,7 +114,7 @@ class Site:
             return JSONResponse({"message": error.message, "hint": error.hint}, 400)
 
     def _page(self, request: Request) -> str | None:
-        """The page of ours that asks; None for anybody else."""
+        """Which of our pages sent a request; None when it is not one of ours."""
         session = self._keys.session(request.cookies)
         return None if session is None else self._keys.page(request.headers.get(TOKEN_HEADER, ""), session)
 
@@ -135,36 +135,36 @@ def make_app(live: LiveRig, keys: Keys, address: str) -> ASGIApp:
         Route("/api/look", site.look),
         Route("/api/do/{name}", site.do, methods=["POST"]),
     ]
-    return Gate(Starlette(routes=routes, lifespan=lifespan, exception_handlers={ExlcapError: _told}), address)
+    return Gate(Starlette(routes=routes, lifespan=lifespan, exception_handlers={ExlcapError: _refusal}), address)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _refusal(request: Request, error: Exception) -> Response:
     hint = error.hint if isinstance(error, ExlcapError) else ""
     return JSONResponse({"message": str(error), "hint": hint}, 400)
 
 
 def _look(request: Request) -> Look:
-    """How the page wants to see. Raises ValueError for what no page of ours asks."""
-    asked = request.query_params
-    width = int(asked.get("width", 960))
+    """How the page wants to see a pair. Raises ValueError for what none of our pages would ask."""
+    query = request.query_params
+    width = int(query.get("width", 960))
     if width not in WIDTHS:
         raise ValueError(f"width {width}")
     place = None
-    if loupe := asked.get("loupe"):
+    if loupe := query.get("loupe"):
         x, y = (float(part) for part in loupe.split(","))
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise ValueError(f"loupe {loupe}")
         place = round(x, 3), round(y, 3)
-    mode = _one_of(MODES, asked.get("mode", "views"))
-    amplify = _one_of(AMPLIFICATIONS, asked.get("amplify", "mean"))
-    return Look(width, mode, amplify, asked.get("marks", "1") == "1", place)
+    mode = _one_of(MODES, query.get("mode", "views"))
+    amplify = _one_of(AMPLIFICATIONS, query.get("amplify", "mean"))
+    return Look(width, mode, amplify, query.get("marks", "1") == "1", place)
 
 
-def _one_of(known: Sequence[Choice], asked: str) -> Choice:
-    for one in known:
-        if one == asked:
-            return one
-    raise ValueError(f"{asked!r} is not one of {', '.join(map(str, known))}")
+def _one_of(choices: Sequence[Choice], value: str) -> Choice:
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise ValueError(f"{value!r} is not one of {', '.join(map(str, choices))}")
 
 
 def _file(name: str) -> str:

@@ -8,13 +8,13 @@ from exlcap.cli import workspace_of
 
 
 @click.command("preview")
-@click.option("--scene", metavar="NAME", help="Scene to begin with: its base setting of rig.toml is shown.")
+@click.option("--scene", metavar="NAME", help="Scene to start with, shown at its base setting in rig.toml.")
 @click.option(
     "--address",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="Where to serve the page. Beyond this machine it needs the token that is printed.",
+    help="Where to serve the page. Other machines need the token that is printed.",
 )
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="N", help="Port of the page; by default 8150, or a free one."
@@ -30,8 +30,8 @@ def preview_command(
 ) -> None:
     """Show both cameras on a page, to frame, focus and expose a scene, and to shoot it.
 
-    The page is for this machine alone; from a tablet use an SSH tunnel. One page controls, others watch. Ctrl-C ends
-    it, and a take after the pair in flight.
+    The page is for this machine alone; from a tablet use an SSH tunnel. One page controls, others watch. Ctrl-C
+    ends it; a take ends after the pair in flight.
 
     \b
     Example:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TOKEN_HEADER = "x-exlcap-page"
 GONE_AFTER_S = 10.0
-"""A page that asked for nothing this long no longer controls."""
+"""A page that has sent no request for this long loses control."""
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -46,10 +46,10 @@ def is_loopback(address: str) -> bool:
 
 
 class Gate:
-    """ASGI: lets through only what names this server, and keeps answers to our page.
+    """ASGI: lets through only requests that name this server, and keeps answers to our own page.
 
-    address: where the server listens. Where that is all addresses of the machine, any address as a number will do, for
-    no foreign site can bear one, and the machine's own name.
+    address: where the server listens. Where that is every address of the machine, any numeric address will do, because
+    no foreign site can have one as its name, and so will the machine's own name.
     """
 
     def __init__(self, app: ASGIApp, address: str) -> None:
@@ -65,7 +65,7 @@ class Gate:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
-        else:  # there are no web sockets here
+        else:  # no web sockets are served here
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +79,7 @@ class Gate:
         if not self._is_ours(host):
             answer = PlainTextResponse("this name is not served here", 421)
         elif scope["method"] not in ("GET", "HEAD") and headers.get("origin") != f"http://{host}":
-            answer = PlainTextResponse("changes are taken from this server's own page only", 403)
+            answer = PlainTextResponse("changes are accepted only from this server's own page", 403)
         else:
             await self._app(scope, receive, keep)
             return
@@ -98,46 +98,46 @@ class Gate:
 
 
 class Keys:
-    """Signs what browsers and pages carry; nothing has to be remembered of them. access: secret beyond loopback."""
+    """Signs what browsers and pages carry, so that none need be remembered. access: the secret beyond loopback."""
 
     def __init__(self, access: str | None, port: int) -> None:
         self._access = access
         self._secret = secrets.token_bytes(32)
         self.cookie = f"exlcap-{port}"  # cookies are shared by all ports of a machine
 
-    def admits(self, given: str | None) -> bool:
-        """Whether who gives this secret may get a cookie."""
-        return self._access is None or hmac.compare_digest(self._access.encode(), (given or "").encode())
+    def admits(self, secret: str | None) -> bool:
+        """Whether a browser that brings this secret gets a cookie."""
+        return self._access is None or hmac.compare_digest(self._access.encode(), (secret or "").encode())
 
     def new_session(self) -> tuple[str, str]:
-        """A browser that came for the first time, and the cookie's value for it."""
+        """An identifier for a new browser, and the value of its cookie."""
         session = secrets.token_hex(16)
         return session, self._signed(session, "session")
 
     def session(self, cookies: Mapping[str, str]) -> str | None:
-        """The browser that carries a cookie of ours, None where it carries none."""
+        """Which browser carries these cookies; None where ours is not among them."""
         return self._checked(cookies.get(self.cookie, ""), "session")
 
     def new_page(self, session: str) -> str:
-        """The token of a page that is about to be delivered to a browser."""
+        """The token of a page that is about to be sent to a browser."""
         return self._signed(secrets.token_hex(8), session)
 
     def page(self, token: str, session: str) -> str | None:
-        """The page that a token belongs to, None where it is not one of this browser's."""
+        """Which page a token belongs to; None where it is not one of this browser's."""
         return self._checked(token, session)
 
-    def _signed(self, name: str, what: str) -> str:
-        return f"{name}.{hmac.new(self._secret, f'{what}:{name}'.encode(), sha256).hexdigest()}"
+    def _signed(self, name: str, purpose: str) -> str:
+        return f"{name}.{hmac.new(self._secret, f'{purpose}:{name}'.encode(), sha256).hexdigest()}"
 
-    def _checked(self, signed: str, what: str) -> str | None:
+    def _checked(self, signed: str, purpose: str) -> str | None:
         name = signed.partition(".")[0]
-        return name if hmac.compare_digest(self._signed(name, what).encode(), signed.encode()) else None
+        return name if hmac.compare_digest(self._signed(name, purpose).encode(), signed.encode()) else None
 
 
 class Control:
-    """One page controls, the others watch. The first page gets control, another one by taking over.
+    """One page controls, the others watch. The first page has control until it is gone or another one takes over.
 
-    now_s: the clock by which a page is gone.
+    now_s: the clock, in seconds.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:

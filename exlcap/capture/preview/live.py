@@ -29,7 +29,7 @@ from exlcap.core.workspace import Workspace
 Phase = Literal["opening", "live", "recording", "trouble"]
 OpenCameras = Callable[[Rig], Mapping[Light, Camera]]
 RETRY_S = 1.0
-"""A camera that was plugged in again is found this soon."""
+"""How often a lost camera is looked for."""
 WITHOUT_END = 10**9
 
 
@@ -55,7 +55,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Shooting:
-    """How far a take is."""
+    """Progress of a take."""
 
     what: str
     total: int
@@ -66,9 +66,9 @@ class Shooting:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a take ended. number: counts takes since the page was served. ok: complete, and its shutters agree.
+    """How a take ended. number: counts takes since the preview began. ok: complete, and its shutters agree.
 
-    rest: what would finish it; None where it is whole.
+    rest: the request that would finish it; None where it is complete.
     """
 
     number: int
@@ -91,7 +91,7 @@ class Status:
 
 @dataclass(frozen=True, eq=False)
 class Newest:
-    """The newest pair. number: counts pairs since the page was served, from 1."""
+    """The newest pair. number: counts pairs since the preview began, from 1."""
 
     number: int
     shot: Shot
@@ -152,7 +152,7 @@ class LiveRig:
     def shoot(self, request: Request) -> None:
         """Shoot a take as soon as the pair in flight is there.
 
-        Raises ExlcapError when it cannot be shot, or another one is.
+        Raises ExlcapError when it cannot be shot, or while another one is.
         """
         self._check_free()
         if self.status.phase != "live":
@@ -191,7 +191,7 @@ class LiveRig:
         self._closing.wait(RETRY_S)
 
     def _show(self) -> None:
-        """Open the cameras and show pairs until a take is asked for."""
+        """Open the cameras and show pairs until a take is requested."""
         workspace = self.reread()
         with ExitStack() as stack:
             cameras = self._open_cameras(workspace.rig)
@@ -244,7 +244,7 @@ class LiveRig:
         self._request = None
 
     def _rest(self, request: Request) -> Request | None:
-        """What would finish the newest take of the same scene; None where it is whole or cannot be read."""
+        """The request that finishes the newest take of the same scene; None where it is complete or unreadable."""
         with suppress(ExlcapError, OSError):
             if unfinished_take(self.workspace, request) is not None:
                 return Request(request.scene, resume=True)
@@ -272,6 +272,6 @@ class LiveRig:
 
 
 def _fault(error: Exception) -> tuple[str, str]:
-    """What is told of an error that nobody foresaw; all of it goes to the terminal."""
+    """Message and hint for an unexpected error; its traceback goes to the terminal."""
     traceback.print_exception(error)
-    return f"{type(error).__name__}: {error}", "this is a fault of exlcap; the terminal tells more"
+    return f"{type(error).__name__}: {error}", "this is a bug in exlcap; the terminal shows where"

@@ -1,6 +1,6 @@
-"""What pages see: pictures and numbers of the newest pair, made when a page asks, at a bounded rate, on one thread.
+"""What pages see: pictures and numbers of the newest pair, made on request, at a bounded rate, on one thread.
 
-The loop that grabs hands over nothing but a reference; a page that is slow misses pairs, it delays nobody.
+The loop that grabs hands over nothing but a reference: a slow page misses pairs and delays nobody.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from exlcap.core.workspace import Workspace, numbered
 INTERVAL_S = 0.1
 INTERVAL_RECORDING_S = 1.0
 FRESH_S = 1.0
-"""What was made for one page serves another one for this long."""
+"""A result made for one page serves the others for this long."""
 PATIENCE_S = 1.0
 """A page is answered after this long even when there is no new pair."""
 NAP_S = 0.02
 KINDS_OF_LOOK = 8
-"""Different looks whose last result is kept."""
+"""How many different looks have their last result kept."""
 NICE = 10
 """The thread that makes pictures gives way to those that grab and write."""
 
@@ -85,7 +85,7 @@ class Seen:
 
 
 class Looker:
-    """Makes what pages ask for. Use from one event loop."""
+    """Makes what pages ask for. To be used from one event loop."""
 
     def __init__(self, live: LiveRig) -> None:
         self.live = live
@@ -132,11 +132,11 @@ class Looker:
         return seen
 
     def alignment(self, workspace: Workspace) -> tuple[str, Alignment] | None:
-        """Name and content of the alignment in force, read when a newer one is there; None where there is none."""
-        found = numbered(workspace.alignments, "align", ".json")
-        if not found:
+        """Name and content of the alignment in force, read again when a newer one is there; None without one."""
+        alignments = numbered(workspace.alignments, "align", ".json")
+        if not alignments:
             self._aligned = None
-        elif self._aligned is None or self._aligned[0] != found[-1][1].stem:
+        elif self._aligned is None or self._aligned[0] != alignments[-1][1].stem:
             self._aligned = alignment_in_force(workspace)
         return self._aligned
 
@@ -145,18 +145,18 @@ class Looker:
         workspace = self.live.workspace
         raws: dict[Light, Raw] = {light: _raw(newest, light) for light in LIGHTS}
         aligned = self.alignment(workspace)
-        how = developments(workspace.rig, None if aligned is None else aligned[1])
+        development = developments(workspace.rig, None if aligned is None else aligned[1])
         planes, measured = self._numbers(newest, raws, workspace)
-        pictures = _pictures(planes, how, look)
+        pictures = _pictures(planes, development, look)
         sharp: dict[Light, float] = {light: measured[light].sharpness for light in LIGHTS}
         if look.loupe is not None:
-            pieces, sharp = _under_loupe(raws, how, look, look.loupe)
+            pieces, sharp = _under_loupe(raws, development, look, look.loupe)
             pictures |= pieces
         focus = self._of_peak(look.loupe, sharp)
         return Seen(newest.number, time.monotonic(), newest, measured, focus, _encoded(pictures))
 
     def _of_peak(self, place: Place | None, sharp: dict[Light, float]) -> dict[Light, float | None]:
-        """Sharpness as a share of the best at this place, which is held."""
+        """Sharpness as a share of its peak at this place, which is remembered."""
         before = self._peaks.pop(place, dict.fromkeys(LIGHTS, 0.0))
         peaks = self._peaks[place] = {light: max(before[light], sharp[light]) for light in LIGHTS}
         while len(self._peaks) > KINDS_OF_LOOK:
@@ -164,7 +164,7 @@ class Looker:
         return {light: sharp[light] / peaks[light] if peaks[light] > 0 else None for light in LIGHTS}
 
     def forget_peaks(self) -> None:
-        """Hold the peaks of sharpness anew."""
+        """Forget the peaks of sharpness; the next pair sets new ones."""
         self._peaks.clear()
 
     def _numbers(
@@ -185,36 +185,38 @@ class Looker:
 def _raw(newest: Newest, light: Light) -> Raw:
     raw = newest.shot.grab(light).raw
     if raw is None:
-        raise ExlcapError(f"the {light} frame has no picture", "look at the next one")
+        raise ExlcapError(f"the {light} frame has no picture", "wait for the next pair")
     return raw
 
 
-def _pictures(planes: dict[Light, Planes], how: Developments, look: Look) -> dict[str, Rgb8]:
+def _pictures(planes: dict[Light, Planes], development: Developments, look: Look) -> dict[str, Rgb8]:
     """Both views, or one picture of both where an overlay is asked for and there is an alignment."""
-    small: dict[Light, Small] = {light: make_small(planes[light], how.of(light), look.width) for light in LIGHTS}
-    if look.mode != "views" and how.alignment is not None:
-        return {"both": overlaid(small["well"].light, small["low"].light, how.alignment, look.mode)}
-    if how.mirror:
+    small: dict[Light, Small] = {
+        light: make_small(planes[light], development.of(light), look.width) for light in LIGHTS
+    }
+    if look.mode != "views" and development.alignment is not None:
+        return {"both": overlaid(small["well"].linear, small["low"].linear, development.alignment, look.mode)}
+    if development.mirror:
         small["low"] = unmirrored(small["low"])
-    pictures = {"well": to_srgb(small["well"].light), "low": to_srgb(brightened(small["low"].light, look.amplify))}
+    pictures = {"well": to_srgb(small["well"].linear), "low": to_srgb(brightened(small["low"].linear, look.amplify))}
     if look.marks:
         pictures = {light: marked(pictures[light], small[light]) for light in LIGHTS}
     return pictures
 
 
 def _under_loupe(
-    raws: dict[Light, Raw], how: Developments, look: Look, place: Place
+    raws: dict[Light, Raw], development: Developments, look: Look, place: Place
 ) -> tuple[dict[str, Rgb8], dict[Light, float]]:
     """The same place of both frames at full resolution, and how sharp it is."""
     height, width = raws["well"].shape
-    centres = loupe_centres(place, (width, height), how)
+    centres = loupe_centres(place, (width, height), development)
     raw_pieces: dict[Light, Raw] = {light: loupe(raws[light], centres[light]) for light in LIGHTS}
-    pieces = {light: develop(raw_pieces[light], how.of(light)) for light in LIGHTS}
+    pieces = {light: develop(raw_pieces[light], development.of(light)) for light in LIGHTS}
     pieces["low"] = brightened(pieces["low"], look.amplify)
-    if how.mirror:
+    if development.mirror:
         pieces["low"] = np.ascontiguousarray(pieces["low"][:, ::-1])
     sharp: dict[Light, float] = {
-        light: sharpness(planes_of(raw), float(raw.mean()) - how.of(light).black_level_dn)
+        light: sharpness(planes_of(raw), float(raw.mean()) - development.of(light).black_level_dn)
         for light, raw in raw_pieces.items()
     }
     return {f"loupe-{light}": to_srgb(pieces[light]) for light in LIGHTS}, sharp

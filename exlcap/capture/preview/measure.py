@@ -1,4 +1,4 @@
-"""What the page says in numbers of a raw frame: levels, clipping, histogram, sharpness."""
+"""A raw frame in numbers, as the page shows them: levels, clipping, histogram, sharpness."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Measured:
 
 
 def measure(planes: Planes, dark_dn: float) -> Measured:
-    """Measure a frame. dark_dn: what the camera shows without light."""
+    """Measure a frame. dark_dn: its level without light."""
     red, green1, green2, blue = (_counts(p) for p in (planes.red, planes.green1, planes.green2, planes.blue))
     counts = red + green1 + green2 + blue
     pixels = float(counts.sum())
@@ -80,7 +80,7 @@ def _counts(plane: Raw) -> npt.NDArray[np.float64]:
 
 
 def _by_stops(counts: npt.NDArray[np.float64], dark_dn: float) -> list[int]:
-    """Counts over light on a scale of stops. Pixels are spread over their level's width, else low bins were a comb."""
+    """Counts over light on a scale of stops. Each level is spread over its width, or low bins would form a comb."""
     top = WHITE_DN + 0.5 - dark_dn
     edges = dark_dn + top * 2.0 ** (np.arange(-STOPS * BINS_PER_STOP, 1) / BINS_PER_STOP)
     levels = np.arange(WHITE_DN + 2) - 0.5
@@ -92,7 +92,7 @@ def sharpness(planes: Planes, level_dn: float) -> float:
     """Energy of the green gradients over that of the mean level (Tenengrad: Krotkov, IJCV 1988), 0 without light.
 
     Both greens of a block see nearly the same place with noise of their own, so the product of their gradients holds
-    no noise, where the square of one would rise in the dark. Sharpness so compares between settings of one scene.
+    no noise, where the square of one would rise in the dark. So sharpness compares between settings of one scene.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""How pairs come: their rate, frames left alone, and how well the shutters agree over the last of them."""
+"""How pairs come: their rate, frames without a partner, and how well the shutters agreed lately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE_OVER_S = 3.0
 
 @dataclass(frozen=True)
 class Beat:
-    """One pair: when it came, and what both clocks said."""
+    """One pair: when it came, and the times that both cameras' clocks gave it."""
 
     seen_s: float
     well_ns: int | None
@@ -27,9 +27,9 @@ class Beat:
 
 
 class Rhythm:
-    """Takes note of pairs and orphans, and forgets all but the last. Fulfils Sink, without recording anything.
+    """Takes note of pairs and orphans, and forgets all but the latest. Fulfils Sink without recording anything.
 
-    now_s: the clock by which pairs come.
+    now_s: the clock, in seconds.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -63,9 +63,9 @@ class Rhythm:
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
 
     def skew_us(self) -> float | None:
-        """99th percentile of what a fit of both clocks leaves; None where it cannot be measured."""
+        """99th percentile of the residuals of a fit of both clocks; None where it cannot be measured."""
         times = [(b.well_ns, b.low_ns) for b in tuple(self._beats) if b.well_ns is not None and b.low_ns is not None]
         if len(times) < FEWEST_PAIRS:
             return None
-        found = clock_residuals_us(times)
-        return None if found is None else float(np.percentile(found[1], 99))
+        fit = clock_residuals_us(times)
+        return None if fit is None else float(np.percentile(fit[1], 99))

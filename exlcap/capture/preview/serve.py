@@ -1,4 +1,4 @@
-"""Serves the page until somebody stops it."""
+"""Serves the page until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from exlcap.core.console import say
 from exlcap.core.errors import ExlcapError
 
 PORT = 8150
-"""The usual one; another free one is taken where it is in use."""
+"""The default; where it is in use, a free one is taken."""
 TOKEN_BYTES = 16
 
 
 def serve(live: LiveRig, address: str, port: int | None) -> None:
-    """Show a rig on a page at an address and print where. port: None for the usual one, or a free one.
+    """Show a rig on a page at an address and print where. port: None for the default, or a free one.
 
     Returns after Ctrl-C or SIGTERM; a take is ended after the pair in flight, the cameras are released.
     """
@@ -29,12 +29,12 @@ def serve(live: LiveRig, address: str, port: int | None) -> None:
     port = listening.getsockname()[1]
     access = None if is_loopback(address) else secrets.token_urlsafe(TOKEN_BYTES)
     server = make_server(live, Keys(access, port), address)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended
+    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again after it has stopped
         signal.signal(stop, _interrupt)
-    shown = f"[{address}]" if ":" in address else address
-    say(f"preview: http://{shown}:{port}/" + ("" if access is None else f"?token={access}"))
+    host = f"[{address}]" if ":" in address else address
+    say(f"preview: http://{host}:{port}/" + ("" if access is None else f"?token={access}"))
     if access is None:
-        say(f"  from elsewhere: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE and the same address; Ctrl-C stops")
+        say(f"  from another machine: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE and the same address; Ctrl-C stops")
     else:
         say("  whoever has this address sees and controls the rig, and the network can read along; Ctrl-C stops")
     try:
@@ -48,7 +48,7 @@ def serve(live: LiveRig, address: str, port: int | None) -> None:
 
 
 def make_server(live: LiveRig, keys: Keys, address: str) -> uvicorn.Server:
-    """The server, not yet running. Its log is quiet: the page tells what goes wrong."""
+    """The server, not yet running. Its log is quiet: the page says what goes wrong."""
     config = uvicorn.Config(
         make_app(live, keys, address),
         log_level="error",

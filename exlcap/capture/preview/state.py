@@ -1,4 +1,4 @@
-"""Everything the page says in words and numbers, as JSON types."""
+"""Everything that the page says in words and numbers, as JSON types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exlcap.core.rig import LIGHTS, Setting
 
 
 def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]:
-    """What is going on; with `seen`, the numbers of that pair as well."""
+    """What is going on and, with `seen`, the numbers of that pair."""
     status, wanted, rhythm = live.status, live.wanted, live.rhythm
     age_s, skew_us = rhythm.age_s(), rhythm.skew_us()
     aligned = looker.alignment(live.workspace)
@@ -37,7 +37,7 @@ def state_of(live: LiveRig, looker: Looker, seen: Seen | None) -> dict[str, Any]
 
 
 def _drift(looker: Looker, alignment: str | None) -> dict[str, Any] | None:
-    """How far the views were found to lie from the alignment in force; None where that was not measured."""
+    """How far the views lie from the alignment in force; None where that was not measured."""
     drift = looker.drift
     if drift is None or drift.alignment != alignment:
         return None
@@ -45,7 +45,7 @@ def _drift(looker: Looker, alignment: str | None) -> dict[str, Any] | None:
 
 
 def _shooting(live: LiveRig) -> dict[str, Any] | None:
-    """How far the take is."""
+    """Progress of the take."""
     shooting = live.status.shooting
     if shooting is None:
         return None
@@ -74,7 +74,7 @@ def _ended(live: LiveRig) -> dict[str, Any] | None:
 
 
 def _pair(seen: Seen) -> dict[str, Any]:
-    """The numbers of the pair whose pictures go along."""
+    """The numbers of the pair whose pictures are sent along."""
     shot = seen.newest.shot
     cameras: dict[str, dict[str, Any]] = {}
     for light in LIGHTS:
@@ -113,7 +113,7 @@ def _scene(live: LiveRig) -> dict[str, Any]:
 
 
 def _step(live: LiveRig, k: int) -> dict[str, Any]:
-    """A step of the schedule with the base that is shown, and why it cannot be shot, if so."""
+    """A step of the schedule at the base that is shown, or why it cannot be shot."""
     base = Setting(exposure_us=live.wanted.exposure_us, gain_db=live.wanted.gain_db)
     try:
         (step,) = steps_for_scene(live.workspace.rig, base, (k,))

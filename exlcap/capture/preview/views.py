@@ -1,4 +1,4 @@
-"""Pictures for the page: both views made small, laid over each other through an alignment, and pieces at full size."""
+"""Pictures for the page: both views made small, overlays of both through an alignment, and pieces at full size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOUPE_QUALITY = 95
 
 @dataclass(frozen=True)
 class Developments:
-    """How both cameras' frames are developed. alignment: in force, None where there is none yet."""
+    """How the frames of both cameras are developed. alignment: the one in force; None where there is none yet."""
 
     well: Development
     low: Development
@@ -56,9 +56,9 @@ def developments(rig: Rig, alignment: Alignment | None) -> Developments:
 
 @dataclass(frozen=True, eq=False)
 class Small:
-    """A view made small. light: float32 (h, w, 3), linear. white, black: bool (h, w), places without detail."""
+    """A view made small. linear: float32 (h, w, 3). white, black: bool (h, w), places without detail."""
 
-    light: Linear
+    linear: Linear
     white: npt.NDArray[np.bool_]
     black: npt.NDArray[np.bool_]
 
@@ -97,19 +97,19 @@ def _shrunk(plane: Plane, size: tuple[int, int]) -> Plane:
 
 
 def size_at(planes: Planes, width: int) -> tuple[int, int]:
-    """Width and height of a small picture asked for at a width."""
+    """Width and height of a small picture of at most this width."""
     rows, columns = planes.red.shape
     width = min(width, columns)
     return width, max(1, round(rows * width / columns))
 
 
-def brightened(light: Linear, how: Amplify) -> Linear:
+def brightened(linear: Linear, amplify: Amplify) -> Linear:
     """The dark view made visible."""
-    return light * np.float32(AMPLIFIED_BY) if how == "x30" else amplified(light, AMPLIFIED_TO)
+    return linear * np.float32(AMPLIFIED_BY) if amplify == "x30" else amplified(linear, AMPLIFIED_TO)
 
 
 def marked(picture: Rgb8, small: Small) -> Rgb8:
-    """A picture with places without detail in plain colours."""
+    """The picture, with places without detail in plain colours."""
     picture[small.black] = BLACK_MARK
     picture[small.white] = WHITE_MARK
     return picture
@@ -118,14 +118,14 @@ def marked(picture: Rgb8, small: Small) -> Rgb8:
 def unmirrored(small: Small) -> Small:
     """A small view flipped left to right."""
     return Small(
-        np.ascontiguousarray(small.light[:, ::-1]),
+        np.ascontiguousarray(small.linear[:, ::-1]),
         np.ascontiguousarray(small.white[:, ::-1]),
         np.ascontiguousarray(small.black[:, ::-1]),
     )
 
 
 def overlaid(well: Linear, low: Linear, alignment: Alignment, mode: Mode) -> Rgb8:
-    """Both views, small, in the geometry of the bright one, the dark one made as bright as it.
+    """Both views, small, in the geometry of the bright one, the dark one amplified to the same mean.
 
     low: as its camera gives it. Where the dark camera sees nothing the bright view is dimmed.
     """
@@ -156,7 +156,7 @@ def _shrinking(full: tuple[int, int], small: tuple[int, int]) -> Matrix:
 
 
 def loupe_centres(
-    xy: tuple[float, float], size: tuple[int, int], how: Developments
+    xy: tuple[float, float], size: tuple[int, int], development: Developments
 ) -> dict[Light, tuple[float, float]]:
     """The same place in the raw frames of both cameras. xy: shares of width and height in the bright view.
 
@@ -164,14 +164,17 @@ def loupe_centres(
     """
     width, height = size
     well = (xy[0] * width - 0.5, xy[1] * height - 0.5)
-    if how.alignment is not None:
-        x, y = how.alignment.map_well_to_low(np.array([well]))[0]
+    if development.alignment is not None:
+        x, y = development.alignment.map_well_to_low(np.array([well]))[0]
         return {"well": well, "low": (float(x), float(y))}
-    return {"well": well, "low": (width - 1 - well[0] if how.mirror else well[0], well[1])}
+    return {"well": well, "low": (width - 1 - well[0] if development.mirror else well[0], well[1])}
 
 
 def loupe(raw: Raw, centre: tuple[float, float]) -> Raw:
-    """A piece of a raw frame about a place, moved inside where it would leave the frame; its pattern is RGGB, too."""
+    """A piece of a raw frame about a place, moved inside where it would leave the frame.
+
+    It begins with a red pixel, as the frame does (RGGB).
+    """
     width, height = (min(a, b) for a, b in zip(LOUPE_SIZE, (raw.shape[1], raw.shape[0]), strict=True))
     x, y = (
         2 * (round(min(max(at - length / 2, 0), full - length)) // 2)

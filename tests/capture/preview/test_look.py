@@ -89,7 +89,7 @@ def test_clipping_is_shown_where_it_is():
     raw[10:12, 20:22] = 4095
     raw[32:, 32:] = 60
     small = make_small(planes_of(raw), HOW, 32)
-    picture = marked(to_srgb(small.light), small)
+    picture = marked(to_srgb(small.linear), small)
     assert tuple(picture[5, 10]) == WHITE_MARK and tuple(picture[24, 24]) == BLACK_MARK
     assert small.white.sum() == 1 and not small.black[:16].any() and not small.black[:, :16].any()
 
@@ -112,7 +112,7 @@ def test_a_small_view_has_the_colours_of_the_development():
     how = Development(60.0, (1.5, 1.0, 2.0), ((1.2, -0.1, -0.1), (-0.1, 1.2, -0.1), (0.0, -0.2, 1.2)))
     small = make_small(planes_of(raw), how, 80)
     whole = cv2.resize(develop(raw, how), (80, 80), interpolation=cv2.INTER_AREA)
-    assert np.abs(small.light - whole).mean() < 0.01
+    assert np.abs(small.linear - whole).mean() < 0.01
 
 
 def test_the_dark_view_is_amplified_by_30_or_to_a_mean():

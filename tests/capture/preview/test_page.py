@@ -88,21 +88,21 @@ def test_an_operator_exposes_a_scene_shoots_it_and_the_take_verifies(browser, la
         page.get_by_role("button", name="Shoot scene").click()
         page.wait_for_selector("body[data-phase=recording]")
         assert page.locator("#shoot").is_hidden()
-        page.locator("#told", has_text="scenes/quay/take-001: complete").wait_for()
+        page.locator("#message", has_text="scenes/quay/take-001: complete").wait_for()
         page.wait_for_selector("body[data-phase=live]")
 
         page.locator("#pairs").fill("9")
         page.get_by_role("button", name="Shoot scene").click()
         page.locator("#progress-text", has_text="pairs").wait_for()
         page.get_by_role("button", name="Cancel after this pair").click()
-        page.locator("#told", has_text="scenes/quay/take-002: stopped").wait_for()
+        page.locator("#message", has_text="scenes/quay/take-002: stopped").wait_for()
         page.get_by_role("button", name="Finish that take").click()
-        page.locator("#told", has_text="scenes/quay/take-002: complete").wait_for()
+        page.locator("#message", has_text="scenes/quay/take-002: complete").wait_for()
         page.locator("#resume").wait_for(state="hidden")
         page.wait_for_selector("body[data-phase=live]")
 
         page.get_by_role("button", name="Store").click()
-        page.locator("#told", has_text="[scenes.quay] is 2000 us, 0 dB").wait_for()
+        page.locator("#message", has_text="[scenes.quay] is 2000 us, 0 dB").wait_for()
         assert page.complaints == []
     take = read_take(lab.scene("quay") / "take-001")
     assert len(take.pairs) == 2 * 2 and take.header.steps[0].well.exposure_us == 2000
@@ -146,7 +146,7 @@ def test_loupe_grid_and_snapshot_by_mouse_and_keyboard(browser, lab):
         page.keyboard.press("g")
         assert page.locator("#grid").get_attribute("aria-pressed") == "true"
         page.keyboard.press("s")
-        kept = page.locator("#told", has_text="kept as snapshots/")
+        kept = page.locator("#message", has_text="kept as snapshots/")
         kept.wait_for()
         folder = lab.root / re.search(r"snapshots/\S+", kept.inner_text())[0]
         assert {path.name for path in folder.iterdir()} == {

@@ -4,7 +4,7 @@ import { drawHistogram, drawView, INSET } from "/draw.js";
 
 const TOKEN = document.querySelector("meta[name=exlcap-page]").content;
 const HEADERS = { "x-exlcap-page": TOKEN };
-const ROLES = ["well", "low"];
+const LIGHTS = ["well", "low"];
 const NAMES = { well: "bright", low: "dark" };
 const SETTLE_MS = 250; // while somebody taps + again and again
 const $$ = (selector) => document.querySelector(selector);
@@ -16,7 +16,7 @@ let wanted = null; // what the operator wants, ahead of the server while a chang
 let sending = 0;
 let settle = 0;
 let last = null; // pictures shown, to be drawn again when the grid is switched
-let told = 0; // number of the last take whose end was told
+let announced = 0; // number of the last take whose end was announced
 
 if (location.search) history.replaceState(null, "", "/"); // a secret does not stay in the address
 
@@ -30,9 +30,9 @@ async function watch() {
       if (!reply.ok) throw await reply.json();
       const body = await reply.arrayBuffer();
       const length = new DataView(body).getUint32(0);
-      const found = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 4, length)));
-      await show(found, body, 4 + length);
-      if (found.pair) after = found.pair.number;
+      const received = JSON.parse(new TextDecoder().decode(new Uint8Array(body, 4, length)));
+      await show(received, body, 4 + length);
+      if (received.pair) after = received.pair.number;
       if (document.hidden) await sleep(4000);
     } catch (error) {
       showLost(error);
@@ -44,9 +44,9 @@ async function watch() {
 function query(after) {
   const shown = $("view-well").clientWidth || $("view-both").clientWidth;
   const width = [480, 640, 960].find((each) => each >= shown * Math.min(devicePixelRatio || 1, 1.5)) || 960;
-  const asked = new URLSearchParams({ after, width, mode: view.mode, amplify: view.amplify, marks: view.marks ? 1 : 0 });
-  if (view.loupe) asked.set("loupe", view.loupe.map((share) => share.toFixed(3)).join(","));
-  return asked;
+  const parameters = new URLSearchParams({ after, width, mode: view.mode, amplify: view.amplify, marks: view.marks ? 1 : 0 });
+  if (view.loupe) parameters.set("loupe", view.loupe.map((share) => share.toFixed(3)).join(","));
+  return parameters;
 }
 
 async function ask(action, body = {}) {
@@ -56,7 +56,7 @@ async function ask(action, body = {}) {
     const answer = await reply.json();
     if (!reply.ok) tell("bad", answer.message, answer.hint);
     else if (action !== "show") tell("good", answer.message); // what is shown is seen
-    else if ($("told").dataset.kind === "bad") tell("good", "");
+    else if ($("message").dataset.kind === "bad") tell("good", "");
     return reply.ok;
   } catch {
     tell("bad", "the preview does not answer", "is `exlcap preview` still running?");
@@ -73,20 +73,20 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // ---- showing
 
-async function show(found, body, at) {
-  state = found;
+async function show(received, body, at) {
+  state = received;
   const pictures = {};
-  for (const [name, size] of Object.entries(found.sizes)) {
+  for (const [name, size] of Object.entries(received.sizes)) {
     pictures[name] = await createImageBitmap(new Blob([new Uint8Array(body, at, size)], { type: "image/jpeg" }));
     at += size;
   }
-  if (found.pair) {
+  if (received.pair) {
     if (last) Object.values(last).forEach((picture) => picture.close());
     last = pictures;
     drawViews();
-    ROLES.forEach((role) => showMeter(role, found.pair));
+    LIGHTS.forEach((light) => showMeter(light, received.pair));
   }
-  if (!sending && !settle) wanted = { ...found.wanted };
+  if (!sending && !settle) wanted = { ...received.wanted };
   showHead();
   showControls();
 }
@@ -97,19 +97,19 @@ function drawViews() {
   const both = Boolean(last.both);
   $("views").dataset.mode = both ? view.mode : "views";
   if (both) return drawView($$("#view-both canvas"), last.both, { grid: view.grid });
-  for (const role of ROLES) {
-    drawView($$(`#view-${role} canvas`), last[role], { piece: loupe && last[`loupe-${role}`], place: view.loupe, grid: view.grid });
+  for (const light of LIGHTS) {
+    drawView($$(`#view-${light} canvas`), last[light], { piece: loupe && last[`loupe-${light}`], place: view.loupe, grid: view.grid });
   }
 }
 
-function showMeter(role, pair) {
-  const camera = pair[role], meter = $(`meter-${role}`);
+function showMeter(light, pair) {
+  const camera = pair[light], meter = $(`meter-${light}`);
   const set = (name, text, alarm = false) => {
     const where = meter.querySelector(`[data-of=${name}]`);
     put(where, text);
     where.classList.toggle("alarm", alarm);
   };
-  drawHistogram(meter.querySelector(".histogram"), camera, last.both ? NAMES[role] : "");
+  drawHistogram(meter.querySelector(".histogram"), camera, last.both ? NAMES[light] : "");
   set("mean", `${camera.mean_dn.toFixed(1)} DN`);
   set("white", percent(camera.white_share), camera.white_share > 0.001);
   set("zero", percent(camera.zero_share), camera.zero_share > 0.001);
@@ -117,8 +117,8 @@ function showMeter(role, pair) {
   set("focus", camera.focus_of_peak === null ? "–" : `${(100 * share).toFixed(0).padStart(3)} % of peak`);
   put(meter.querySelector(".focus dt"), view.loupe ? "focus under the loupe" : "focus");
   meter.querySelector(".bar i").style.width = `${100 * share}%`;
-  put($(`setting-${role}`), `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`);
-  $(`setting-${role}`).title = camera.proved ? "as the frame itself reports" : "as read back; this camera's frames do not report it";
+  put($(`setting-${light}`), `k ${pair.k}  ${micro(camera.exposure_us)}  ${camera.gain_db.toFixed(2)} dB`);
+  $(`setting-${light}`).title = camera.proved ? "as the frame itself reports" : "as read back; this camera's frames do not report it";
 }
 
 function showHead() {
@@ -129,7 +129,7 @@ function showHead() {
   put($("orphans"), state.orphans);
   $("orphans").title = state.last_orphan ?? "";
   put($("skew"), state.skew_us === null ? "not measurable" : `${state.skew_us.toFixed(1)} µs`);
-  const temperatures = state.pair ? ROLES.map((role) => state.pair[role].temperature_c) : null;
+  const temperatures = state.pair ? LIGHTS.map((light) => state.pair[light].temperature_c) : null;
   if (temperatures) put($("temperature"), temperatures.every((c) => c === null) ? "not readable" : temperatures.map(degrees).join(" / "));
   put($("disk"), `${state.scenes_left} scenes`);
   $("disk").title = `${state.free_gb} GB free, ${state.steps.length} steps of ${state.pairs_per_step} pairs a scene`;
@@ -142,8 +142,8 @@ function showHead() {
   if (state.phase === "trouble") setText($("trouble"), state.message, state.hint);
   else if (waits) setText($("trouble"), `no pair for ${state.age_s.toFixed(0)} s`, "is the pulse generator running?");
   put($("amplified"), view.amplify === "x30" ? "×30" : "to mean 0.4");
-  if (state.ended && state.ended.number !== told) {
-    told = state.ended.number;
+  if (state.ended && state.ended.number !== announced) {
+    announced = state.ended.number;
     tell(state.ended.ok ? "good" : "bad", state.ended.message.split("\n")[0], state.ended.hint || summary(state.ended.message));
   }
 }
@@ -221,8 +221,8 @@ function fill(id, value) {
 }
 
 function tell(kind, message, hint) {
-  $("told").dataset.kind = kind;
-  setText($("told"), message, hint);
+  $("message").dataset.kind = kind;
+  setText($("message"), message, hint);
 }
 
 function setText(where, message, hint) {
@@ -322,8 +322,8 @@ $("loupe").addEventListener("click", () => {
   if (view.mode !== "views") $("mode").children[0].click();
   useLoupe(view.loupe ? null : [0.5, 0.5]);
 });
-for (const role of ROLES) {
-  const canvas = $$(`#view-${role} canvas`);
+for (const light of LIGHTS) {
+  const canvas = $$(`#view-${light} canvas`);
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const at = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
