@@ -26,7 +26,8 @@ def align_command(
 
     Reads the newest static reference and writes alignments/align-NNN.json with a report beside it. A result that cannot
     be trusted is refused (exit code 3), and the alignment in force stays as it is. --check-drift measures how far every
-    take is off and notes it in the take's folder; exits with code 1 when a take is more than 0.5 px off.
+    take is off and notes it in the take's folder; exits with code 1 when a corner of one is
+    more than 0.5 px off.
 
     \b
     Example:
@@ -62,6 +63,6 @@ def _check_drift(workspace: Workspace, scene: str | None, as_json: bool) -> int:
     name, alignment = alignment_in_force(workspace)
     drifts = measure_drifts(workspace, scene, name, alignment)
     lines = [f"{take}: {describe_drift(drift)}" for take, drift in drifts.items()]
-    takes = [{"take": take, "drift_px": drift.px, "shift_px": drift.shift_px} for take, drift in drifts.items()]
+    takes = [{"take": take, **drift.data()} for take, drift in drifts.items()]
     result("\n".join(lines), {"alignment": name, "limit_px": DRIFT_LIMIT_PX, "takes": takes}, as_json)
     return 1 if any(drift.too_far for drift in drifts.values()) else 0

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from exlcap.align.blocks import cells_of, pooled_shifts
 from exlcap.align.luminance import Mean, luminance, mean_of
-from exlcap.align.quality import CELLS_ACROSS
-from exlcap.align.register import blocks_at, flip
-from exlcap.core.alignment import Alignment
+from exlcap.align.motion import motion_between
+from exlcap.align.quality import placement
+from exlcap.align.register import flip
+from exlcap.core.alignment import Alignment, apply_homography
 from exlcap.core.contents import alignment_name_of, read_alignment_named, read_labels_of, read_takes
 from exlcap.core.drift import Drift, read_drift, write_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.take import Take, read_take
 from exlcap.core.workspace import Workspace
 
-CELL_SD_PX = 0.5
-FEWEST_CELLS = 6
 MOST_PAIRS = 8
 """Pairs of a take that are measured; more would make a check of many takes slow."""
 
@@ -26,12 +24,12 @@ MOST_PAIRS = 8
 def drift_of(workspace: Workspace, take: Take) -> Drift | None:
     """How far a take of a scene is off the alignment that carried its labels, else off the one in force.
 
-    Read from the note in its folder, or measured here and not noted. Without an alignment, what the note says; None
-    without both.
+    Read from the note in its folder, or measured here and not noted; a note of exlcap 0.1, which saw shifts alone, is
+    measured anew. Without an alignment, what the note says; None without both.
     """
     noted = read_drift(take.folder)
     name = alignment_name_of(workspace, read_labels_of(workspace, take))
-    if name is None or (noted is not None and noted.alignment == name):
+    if name is None or (noted is not None and noted.tells(name)):
         return noted
     return measure_drift(take, name, read_alignment_named(workspace, name))
 
@@ -52,9 +50,12 @@ def measure_drifts(workspace: Workspace, scene: str | None, name: str, alignment
 
 
 def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:
-    """How far the take in `folder` is off the alignment called `name`: measured once and noted there."""
+    """How far the take in `folder` is off the alignment called `name`: measured once and noted there.
+
+    A note of exlcap 0.1, which saw shifts alone, is measured anew.
+    """
     noted = read_drift(folder)
-    if noted is not None and noted.alignment == name:
+    if noted is not None and noted.tells(name):
         return noted
     drift = measure_drift(read_take(folder), name, alignment)
     write_drift(folder, drift)
@@ -64,11 +65,11 @@ def noted_drift(folder: Path, name: str, alignment: Alignment) -> Drift:
 def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
     """How far a take is off the alignment called `name`.
 
-    Both frames of a pair show the same instant, so people do no harm. The median over the parts of the picture ignores
-    what does (reflections, things near the lens). Uses the brightest step, k = 1 where there is one.
+    Both frames of a pair show the same instant, so people do no harm. Parts of the picture that disagree with the rest
+    (reflections, things near the lens) have little say. Uses the brightest step, k = 1 where there is one.
     """
     if not take.pairs:
-        return Drift(alignment=name, shift_px=None, cells=0)
+        return Drift(alignment=name)
     brightest = min(pair.k for pair in take.pairs)
     pairs = [pair for pair in take.pairs if pair.k == brightest][:MOST_PAIRS]
     black = take.header.rig.sensor.black_level_dn
@@ -77,15 +78,18 @@ def measure_drift(take: Take, name: str, alignment: Alignment) -> Drift:
 
 def drift_between(well_dn: Mean, low_dn: Mean, black_level_dn: float, name: str, alignment: Alignment) -> Drift:
     """How far two views, means of raw frames of the same instants, are off the alignment called `name`."""
-    unknown = Drift(alignment=name, shift_px=None, cells=0)
     well, low = (luminance(mean_dn, black_level_dn) for mean_dn in (well_dn, low_dn))
-    blocks = blocks_at(well, flip(low, alignment.mirror), np.array(alignment.homography))
-    ones = np.ones(len(blocks.centres))
-    if not len(ones):
-        return unknown
-    _, shifts, covariance = pooled_shifts(blocks, ones, cells_of(blocks, CELLS_ACROSS))
-    sure = np.sqrt(np.trace(covariance, axis1=1, axis2=2)) < CELL_SD_PX
-    if sure.sum() < FEWEST_CELLS:
-        return unknown
-    x, y = np.median(shifts[sure], axis=0)
-    return Drift(alignment=name, shift_px=(float(x), float(y)), cells=int(sure.sum()))
+    motion = motion_between(well, flip(low, alignment.mirror), np.array(alignment.homography))
+    if motion is None:
+        return Drift(alignment=name)
+    moves = apply_homography(motion.correction, motion.corners) - motion.corners
+    turn_deg, zoom, shift_px = placement(motion.correction, (well.shape[1], well.shape[0]))
+    return Drift(
+        alignment=name,
+        corners_px=tuple((float(x), float(y)) for x, y in moves),  # type: ignore[arg-type]
+        corner_sd_px=motion.corner_sd_px,
+        shift_px=shift_px,
+        turn_deg=turn_deg,
+        zoom=zoom,
+        cells=motion.cells,
+    )

@@ -54,9 +54,9 @@ def register(well: Grey, low: Grey) -> Registration:
     for mirror in (False, True):
         flipped = flip(low, mirror)
         for start, agreed in (_start_from_features(well_features, _features(flipped)), (np.eye(3), 0)):
-            coarse = None if start is None else _coarse(well, flipped, start)
-            if coarse is not None:
-                trials.append(Registration(coarse[0], mirror, coarse[1], agreed))
+            laid = None if start is None else coarse(well, flipped, start)
+            if laid is not None:
+                trials.append(Registration(laid[0], mirror, laid[1], agreed))
     if not trials:
         raise Refused("the two views could not be registered", SAME_VIEW)
     best = max(trials, key=lambda trial: trial.ecc)
@@ -144,7 +144,7 @@ def _start_from_features(
     return np.asarray(homography, np.float64), int(agree.sum())
 
 
-def _coarse(well: Grey, low: Grey, start: Matrix) -> tuple[Matrix, float] | None:
+def coarse(well: Grey, low: Grey, start: Matrix) -> tuple[Matrix, float] | None:
     """ECC on small pictures from `start` (dark to bright); the better matrix and its correlation, or None."""
     import cv2
 

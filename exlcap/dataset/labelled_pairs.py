@@ -109,12 +109,12 @@ def through_review(
 
 
 def drift_remarks(labelled: Iterable[LabelledPair]) -> list[str]:
-    """A line for every take that is too far off the alignment that carried its labels: it was shot after the rig was
-    touched.
+    """A line for every take that is too far off the alignment that carried its labels, or perhaps is: it was shot after
+    the rig was touched. A take whose frames cannot tell gets none.
     """
     remarks = []
     for item in {item.take.folder: item for item in labelled}.values():
         drift = noted_drift(item.take.folder, item.alignment_name, item.alignment)
-        if drift.too_far:
+        if drift.too_far or (drift.px is not None and drift.judgement == "open"):
             remarks.append(f"{item.take.name}: {describe_drift(drift)}")
     return remarks

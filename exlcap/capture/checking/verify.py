@@ -47,7 +47,7 @@ class Verdict:
             "orphans": self.orphans,
             "missing": self.missing,
             "skew": None if self.skew is None else self.skew.data(),
-            "drift_px": None if self.drift is None else self.drift.px,
+            **({"drift_px": None} if self.drift is None else self.drift.data()),
             "problems": self.problems,
             "remarks": self.remarks,
         }

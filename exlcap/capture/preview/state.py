@@ -41,7 +41,12 @@ def _drift(looker: Looker, alignment: str | None) -> dict[str, Any] | None:
     drift = looker.drift
     if drift is None or drift.alignment != alignment:
         return None
-    return {"px": None if drift.px is None else round(drift.px, 3), "too_far": drift.too_far}
+    return {
+        "px": None if drift.px is None else round(drift.px, 3),
+        "sd_px": None if drift.corner_sd_px is None else round(drift.corner_sd_px, 3),
+        "judgement": drift.judgement,
+        "too_far": drift.too_far,
+    }
 
 
 def _shooting(live: LiveRig) -> dict[str, Any] | None:

@@ -138,14 +138,20 @@ def test_the_command_tells_all_takes_and_fails_when_one_is_wrong(lab, exlcap):
     assert exlcap(lab, "verify", "nowhere").returncode == 2
 
 
+def drift_by(x, y):
+    """A shift of all corners."""
+    return Drift(alignment="align-001", corners_px=((x, y),) * 4, corner_sd_px=0.05, shift_px=(x, y), turn_deg=0.0,
+                 zoom=1.0, cells=20)  # fmt: skip
+
+
 def test_a_drift_noted_by_align_is_told_and_too_much_of_it_is_wrong(take):
-    write_drift(take.folder, Drift(alignment="align-001", shift_px=(0.1, 0.0), cells=20))
+    write_drift(take.folder, drift_by(0.06, 0.08))
     verdict = verify_take(take.folder, "plaza")
-    assert any("0.100 px from align-001" in remark for remark in verdict.remarks)
+    assert any("0.100 +- 0.050 px from align-001" in remark for remark in verdict.remarks)
     assert verdict.problems == []
-    write_drift(take.folder, Drift(alignment="align-001", shift_px=(0.6, 0.8), cells=20))
+    write_drift(take.folder, drift_by(0.6, 0.8))
     verdict = verify_take(take.folder, "plaza")
-    assert any("1.000 px from align-001" in problem for problem in verdict.problems)
+    assert any("1.000 +- 0.050 px from align-001" in problem for problem in verdict.problems)
     assert verdict.data()["drift_px"] == pytest.approx(1.0)
 
 

@@ -234,7 +234,7 @@ function setText(where, message, hint) {
 
 function driftText(drift) {
   if (!drift) return "drift –";
-  return drift.px === null ? "too dark to tell" : `drift ${drift.px.toFixed(2)} px`;
+  return drift.px === null ? "cannot tell the drift" : `worst corner ${drift.px.toFixed(2)} ± ${drift.sd_px.toFixed(2)} px`;
 }
 
 const degrees = (c) => (c === null ? "–" : `${c.toFixed(0)}°`);
