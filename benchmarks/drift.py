@@ -59,7 +59,7 @@ def scene_light(number: int, size: tuple[int, int]) -> tuple[Canvas, Irradiance]
     kind = KINDS[number % len(KINDS)]
     width, height = ((side + 2 * MARGIN_PX) * SUPERSAMPLING + 1 for side in size)
     canvas = Canvas(-MARGIN_PX, -MARGIN_PX, width, height)
-    light = empty_scene(Place((number, 9), size, canvas, reference=kind == "furnished")).light
+    light = empty_scene(Place((number, 9), size, canvas, reference=kind == "furnished")).irradiance
     if kind == "low in texture":
         soft = cv2.GaussianBlur(light, (0, 0), 16)
         light = soft + np.float32(0.15) * (light - soft)

@@ -47,7 +47,9 @@ def test_a_take_that_may_have_moved_is_named(tmp_path):
     take = make_take(workspace, "plaza", (1,), 1)
     write_drift(take.folder, Drift(alignment="align-001", corners_px=((0.5, 0.0),) * 4, corner_sd_px=0.2,
                                    shift_px=(0.5, 0.0), turn_deg=0.0, zoom=1.0, cells=9))  # fmt: skip
-    (remark,) = drift_remarks([LabelledPair(take, take.pairs[0], PairLabels(), "align-001", true_alignment(workspace.rig))])
+    (remark,) = drift_remarks(
+        [LabelledPair(take, take.pairs[0], PairLabels(), "align-001", true_alignment(workspace.rig))]
+    )
     assert "cannot tell whether that is within 0.5 px" in remark
 
 

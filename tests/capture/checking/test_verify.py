@@ -11,6 +11,7 @@ from exlcap.core.alignment import write_alignment
 from exlcap.core.drift import Drift, write_drift
 from exlcap.core.files import append_jsonl, read_jsonl
 from exlcap.core.take import encode_raw
+from exlcap.simulate.knock import knocked
 from exlcap.simulate.optics import true_alignment
 
 
@@ -162,8 +163,7 @@ def test_the_drift_of_a_take_is_measured_where_none_is_noted(changed_lab, exlcap
     write_alignment(lab.alignments / "align-001.json", truth)
     good = exlcap(lab, "verify", "plaza", "--json")
     assert good.returncode == 0 and json.loads(good.stdout)["takes"][0]["drift_px"] < 0.1
-    rows = np.array(truth.homography)
-    rows[0, 2] += 1.0
+    rows = np.linalg.inv(knocked("turn", 5.0, (640, 400), 1)) @ np.array(truth.homography)
     touched = truth.model_copy(update={"homography": tuple(map(tuple, rows.tolist()))})
     write_alignment(lab.alignments / "align-002.json", touched)
     bad = exlcap(lab, "verify", "plaza")

@@ -21,6 +21,7 @@ from exlcap.capture.preview.views import (
 )
 from exlcap.core.alignment import make_alignment, write_alignment
 from exlcap.core.develop import Development, develop, to_srgb
+from exlcap.simulate.knock import knocked
 from exlcap.simulate.optics import true_alignment
 from tests.capture.conftest import SMALL, TINY, make_lab
 from tests.capture.preview.serving import Page, served, simulated, until
@@ -283,13 +284,14 @@ def test_the_drift_is_measured_on_the_views_that_are_shown(tmp_path):
         page = Page(url)
         status, answer = page.do("measure-drift")
         assert status == 400 and answer["message"] == "there is no alignment yet"
-        moved = np.array([[1, 0, 0.8], [0, 1, -0.6], [0, 0, 1]]) @ np.array(truth.homography)
-        for number, homography in (("001", np.array(truth.homography)), ("002", moved)):
+        turned = np.linalg.inv(knocked("turn", 3.0, (640, 400), 1)) @ np.array(truth.homography)
+        for number, homography in (("001", np.array(truth.homography)), ("002", turned)):
             alignment = make_alignment(homography, truth.mirror, truth.low_size, truth.well_size, "ref-001", "today")
             write_alignment(lab.alignments / f"align-{number}.json", alignment)
             assert page.look()[0]["drift"] is None, "what was measured against another alignment says nothing"
             status, answer = page.do("measure-drift")
             assert status == 200 and f"px from align-{number}" in answer["message"], answer
             drift = page.look()[0]["drift"]
-            assert drift["px"] == pytest.approx(1.0 if number == "002" else 0.0, abs=0.3)
+            assert drift["px"] == pytest.approx(3.0 if number == "002" else 0.0, abs=0.3)
+            assert 0 < drift["sd_px"] < 0.2
             assert drift["too_far"] == (number == "002")
