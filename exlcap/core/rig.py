@@ -182,7 +182,7 @@ class EmulatorScene(Record):
 
 
 class Emulator(Record):
-    """The scenes in front of emulated or simulated cameras, and the optics between. Angles in degrees, shifts in pixels.
+    """The scenes in front of emulated or simulated cameras, and the optics between. Angles in degrees, shifts in px.
 
     A rig with this table has no light in front of its cameras.
 
