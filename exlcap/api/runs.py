@@ -64,7 +64,7 @@ class Run:
     @property
     def method(self) -> str:
         """Row of the paper's tables: "ours", "lsbn", ..."""
-        return self.trained.config.method
+        return self.trained.config.method.name
 
     @property
     def epoch(self) -> int:
