@@ -71,7 +71,7 @@ def test_the_lupi_loss_teaches_the_low_light_pass_only(method: str) -> None:
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
-LEARNS_FROM = {"both": "both images of each pair", "low": "the low-light image", "well": "the well-lit image"}
+LEARNS_FROM = {"both": "both images", "low": "the low-light image", "well": "the well-lit image"}
 MATCHES = {"gram": "Gram matrices", "features": "features", None: ""}
 
 
