@@ -14,7 +14,13 @@ import pytest
 from tests.house.project import PROJECT, ROOT
 
 NAME = f"exlcap-{PROJECT['version']}"
-BUILD = "import sys; from setuptools import build_meta; [getattr(build_meta, one)(sys.argv[1]) for one in sys.argv[2:]]"
+BUILD = """
+import sys
+from setuptools import build_meta
+folder, *hooks = sys.argv[1:]  # taken first: setuptools replaces sys.argv
+for hook in hooks:
+    getattr(build_meta, hook)(folder)
+"""
 LEFT_OUT = shutil.ignore_patterns(
     ".*cache", ".git", ".venv*", ".hypothesis", "build", "dist", "demo", "*.egg-info", "__pycache__"
 )
