@@ -102,7 +102,7 @@ def export(trained: Trained, light: Light, path: Path, data_folder: Path) -> Che
     if not check.difference < TOLERANCE:
         raise ExlcapError(
             f"the ONNX network differs from PyTorch by {check.difference:.1e} of the highest value",
-            "nothing was written; try the versions of torch and onnxscript in constraints.txt",
+            "nothing was written; try another version of torch or of onnxscript",
         )
     write_atomic(path, onnx)
     write_atomic(card, card_toml(trained, light, path, sha256_bytes(onnx)).encode())
