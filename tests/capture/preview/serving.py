@@ -15,7 +15,7 @@ from exlcap.capture.preview.guard import Keys
 from exlcap.capture.preview.live import LiveRig
 from exlcap.capture.preview.serve import listen, make_server
 
-PATIENCE_S = 240
+PATIENCE_S = 480
 """Less than the limit of a test: what did not happen is named."""
 
 
