@@ -11,7 +11,7 @@ CPN on ResNet-50 with LSBN, 256x192, low light, batches of 1 and 32 crops, one c
 
 All have the same weights and see the same crops; how far their joints lie apart is printed. Calls are interleaved and
 the medians of their process CPU time compared, which other processes disturb less than the clock on the wall. They
-share a process, and so the memory that the trainer keeps (exlcap.train.machine): the bars leave out what that alone
+share a process, and so the memory that the trainer keeps (exlcap.train.machine.device): the bars leave out what that alone
 gains, which `plain_as_started` shows.
 """
 
@@ -38,7 +38,7 @@ from exlcap.train.config import Config
 from exlcap.train.data.heatmaps import decode
 from exlcap.train.data.inputs import network_input
 from exlcap.train.losses.pose import probabilities
-from exlcap.train.machine import keep_memory
+from exlcap.train.machine.device import keep_memory
 from exlcap.train.networks.fold import folded
 from exlcap.train.networks.pose_net import STRIDE, PoseNet, build_model
 from exlcap.train.prepare import new_config

@@ -36,7 +36,7 @@ from exlcap.train.data.cache import cached_crops
 from exlcap.train.data.crops import cut, place
 from exlcap.train.data.inputs import IMAGENET, brightened
 from exlcap.train.data.people import LabelledPerson, PersonPair, read_image
-from exlcap.train.machine import keep_memory
+from exlcap.train.machine.device import keep_memory
 from exlcap.train.prepare import new_config
 
 AIM = 1000.0

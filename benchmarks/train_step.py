@@ -8,7 +8,7 @@ compared in float64 on a small network. Every BatchNorm is a pair here: one that
 in the trainer and one after the other in two passes, which is another function.
 
 Each runs in a process of its own, as it would be used: the trainer keeps the memory that tensors give back
-(exlcap.train.machine), a plain script does not know of that. `plain_keeping_memory` shows what remains where it does.
+(exlcap.train.machine.device), a plain script does not know of that. `plain_keeping_memory` shows what remains where it does.
 Steps are interleaved and the medians of their process CPU time compared, which other processes disturb less than the
 clock on the wall.
 """
@@ -34,7 +34,7 @@ from exlcap.train.config import Config
 from exlcap.train.data.batches import Batch
 from exlcap.train.loop import descend, new_state
 from exlcap.train.losses.pose import pose_losses
-from exlcap.train.machine import keep_memory
+from exlcap.train.machine.device import keep_memory
 from exlcap.train.networks.pose_net import PoseNet, build_model
 from exlcap.train.prepare import new_config
 from exlcap.train.step import batch_losses

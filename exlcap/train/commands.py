@@ -9,7 +9,7 @@ import click
 from exlcap.cli import workspace_of
 from exlcap.core.console import json_option, result
 from exlcap.core.errors import ExlcapError
-from exlcap.train.cores import share_cores
+from exlcap.train.machine.cores import share_cores
 from exlcap.train.methods import METHOD_NAMES
 
 PRESETS = ("modern", "official", "small")
@@ -73,7 +73,7 @@ def train_command(
     """
     share_cores()
     from exlcap.train.compare import compare_methods
-    from exlcap.train.distributed import world
+    from exlcap.train.machine.distributed import world
     from exlcap.train.start import TrainOptions, resume, start
 
     workspace = workspace_of(ctx)

@@ -17,8 +17,8 @@ from exlcap.core.files import read_json, sha256_file, write_atomic, write_json
 from exlcap.core.workspace import Workspace
 from exlcap.train.config import Config
 from exlcap.train.data.people import TEST_SPLITS, data_checksum
-from exlcap.train.distributed import tell, world
 from exlcap.train.loop import train
+from exlcap.train.machine.distributed import tell, world
 from exlcap.train.methods import TABLE
 from exlcap.train.prepare import new_run, resumed_run
 from exlcap.train.results.evaluate import evaluate_run

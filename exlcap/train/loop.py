@@ -23,9 +23,9 @@ from exlcap.train.config import Config
 from exlcap.train.data.batches import PairCrop, batches_per_epoch, epoch_batches, prefetched
 from exlcap.train.data.crops import Crop
 from exlcap.train.data.people import Split
-from exlcap.train.distributed import World, average_statistics, together, world
 from exlcap.train.journal import Journal, Pace
-from exlcap.train.machine import keep_memory
+from exlcap.train.machine.device import keep_memory
+from exlcap.train.machine.distributed import World, average_statistics, together, world
 from exlcap.train.networks.pose_net import PoseNet, build_model
 from exlcap.train.networks.pretrained import load_backbone
 from exlcap.train.postmortem import not_a_number

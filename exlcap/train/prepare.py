@@ -12,8 +12,8 @@ from exlcap.train.data.batches import PairCrop
 from exlcap.train.data.cache import cached_crops
 from exlcap.train.data.crops import Crop
 from exlcap.train.data.people import REBUILD, Split, check_dataset, data_checksum, one_light, read_split
-from exlcap.train.distributed import tell, world
 from exlcap.train.loop import TrainData
+from exlcap.train.machine.distributed import tell, world
 from exlcap.train.networks.pretrained import check_backbone
 from exlcap.train.runs import load_checkpoint, make_run_folder
 from exlcap.train.settings import PRESETS, Settings, merged, preset, read_toml

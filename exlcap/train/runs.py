@@ -20,7 +20,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import write_atomic, write_json
 from exlcap.core.rig import LIGHTS
 from exlcap.train.config import Config
-from exlcap.train.distributed import world
+from exlcap.train.machine.distributed import world
 from exlcap.train.stored import to_toml
 
 FORMAT = 1

@@ -8,8 +8,8 @@ from pathlib import Path
 from exlcap.core.errors import ExlcapError
 from exlcap.core.workspace import Workspace
 from exlcap.train.config import Config
-from exlcap.train.distributed import tell
 from exlcap.train.loop import State, TrainData, train
+from exlcap.train.machine.distributed import tell
 from exlcap.train.prepare import new_config, new_run, resumed_config, resumed_run
 from exlcap.train.settings import Settings
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from exlcap.train.config import Config, OptimConfig
 from exlcap.train.data.batches import Batch
 from exlcap.train.losses.pose import pose_losses
-from exlcap.train.machine import autocast
+from exlcap.train.machine.device import autocast
 from exlcap.train.networks.pose_net import Output
 
 

@@ -15,8 +15,8 @@ from torch import nn
 from exlcap.core.errors import ExlcapError
 from exlcap.train.config import Config
 from exlcap.train.data.batches import epoch_batches
-from exlcap.train.distributed import World
 from exlcap.train.loop import State, TrainData, check_shares, new_state
+from exlcap.train.machine.distributed import World
 from exlcap.train.prepare import new_config, read_data
 from exlcap.train.runs import load_checkpoint, read_log
 from exlcap.train.step import batch_losses
@@ -55,7 +55,7 @@ import sys, torch
 from pathlib import Path
 from torch import nn
 from exlcap.train.data.batches import epoch_batches
-from exlcap.train.distributed import together, world
+from exlcap.train.machine.distributed import together, world
 from exlcap.train.loop import new_state
 from exlcap.train.prepare import new_config, read_data
 from exlcap.train.step import batch_losses

@@ -21,9 +21,9 @@ from exlcap.train import journal, loop
 from exlcap.train.config import Config
 from exlcap.train.data.batches import Batch, batches_per_epoch, epoch_batches
 from exlcap.train.data.heatmaps import to_input
-from exlcap.train.distributed import World
 from exlcap.train.journal import Journal, Pace
 from exlcap.train.loop import State, TrainData, train
+from exlcap.train.machine.distributed import World
 from exlcap.train.methods import method_named
 from exlcap.train.postmortem import picture
 from exlcap.train.prepare import new_config, new_run, read_data

@@ -17,9 +17,9 @@ from exlcap import __version__
 from exlcap.capture.cameras.contract import Camera, View
 from exlcap.capture.cameras.open import check_state_files, check_sync, driver_versions, open_cameras, view_of_take
 from exlcap.capture.checking.pulses import check_not_swapped
-from exlcap.capture.takes.motion import mark_motion
 from exlcap.capture.takes.plan import Plan, Request, plan_take, unfinished_take
 from exlcap.capture.takes.recorder import Recorder, Shot, Tally
+from exlcap.capture.takes.reference import mark_motion
 from exlcap.capture.takes.schedule import check_limits, pairs_bytes
 from exlcap.capture.takes.session import Session, pairing_key, shoot_step
 from exlcap.capture.takes.summary import Report

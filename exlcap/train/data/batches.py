@@ -24,7 +24,7 @@ from exlcap.train.data.augment import PLAIN, Matrix, change_matrix, draw
 from exlcap.train.data.crops import Crop, place
 from exlcap.train.data.heatmaps import to_map
 from exlcap.train.data.inputs import network_input
-from exlcap.train.distributed import World
+from exlcap.train.machine.distributed import World
 from exlcap.train.methods import Lights
 
 LOW_FIRST: tuple[Light, Light] = ("low", "well")

@@ -10,7 +10,7 @@ import click
 from exlcap.cli import workspace_of
 from exlcap.core.console import json_option, result
 from exlcap.core.errors import ExlcapError
-from exlcap.train.cores import share_cores
+from exlcap.train.machine.cores import share_cores
 
 if TYPE_CHECKING:
     from exlcap.core.rig import Light
