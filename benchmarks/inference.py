@@ -11,8 +11,8 @@ CPN on ResNet-50 with LSBN, 256x192, low light, batches of 1 and 32 crops, one c
 
 All have the same weights and see the same crops; how far their joints lie apart is printed. Calls are interleaved and
 the medians of their process CPU time compared, which other processes disturb less than the clock on the wall. They
-share a process, and so the memory that the trainer keeps (exlcap.train.machine.device): the bars leave out what that alone
-gains, which `plain_as_started` shows.
+share a process, and so the memory that the trainer keeps (exlcap.train.machine.device): the bars leave out what that
+alone gains, which `plain_as_started` shows.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ compared in float64 on a small network. Every BatchNorm is a pair here: one that
 in the trainer and one after the other in two passes, which is another function.
 
 Each runs in a process of its own, as it would be used: the trainer keeps the memory that tensors give back
-(exlcap.train.machine.device), a plain script does not know of that. `plain_keeping_memory` shows what remains where it does.
+(exlcap.train.machine.device), a plain script does not know of that. `plain_keeping_memory` shows what remains where it
+does.
 Steps are interleaved and the medians of their process CPU time compared, which other processes disturb less than the
 clock on the wall.
 """
