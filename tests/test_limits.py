@@ -35,12 +35,12 @@ def run(folder: Path, hangs: str, *options: str) -> str:
 
 
 def test_a_wait_for_a_thread_fails_with_all_stacks(tmp_path):
-    said = run(tmp_path, WAITS_FOR_A_THREAD, "-o", "timeout=2")
+    said = run(tmp_path, WAITS_FOR_A_THREAD, "-o", "timeout=6")
     assert "test_hangs - Failed: Timeout" in said and "Stack of waits-for-ever" in said, said
     assert "1 failed, 2 passed" in said, said
 
 
 def test_what_no_python_code_can_interrupt_ends_its_worker_alone(tmp_path):
-    said = run(tmp_path, NEVER_LEAVES_C, "-n", "1", "-o", "timeout=1", "-o", "faulthandler_timeout=4")
+    said = run(tmp_path, NEVER_LEAVES_C, "-n", "1", "-o", "timeout=6", "-o", "faulthandler_timeout=12")
     assert "crashed while running" in said and "in test_hangs" in said, said
     assert "1 failed, 2 passed" in said, said
