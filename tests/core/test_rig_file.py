@@ -51,7 +51,7 @@ def test_a_new_scene_gets_a_section_and_keeps_the_preset_it_had(rig_path):
 
 
 def test_comments_keep_their_column_and_line_ends_their_kind(rig_path):
-    text = rig_path.read_text().split("# ---- What the emulated")[0].replace("exposure_us = 1000.0\n", "", 1)
+    text = rig_path.read_text().split("# ---- What the cameras see")[0].replace("exposure_us = 1000.0\n", "", 1)
     text = text.replace("[base]  ", "[ base ]\r\n  exposure_us=1e3      # the longest without blur\r\n#")
     rig_path.write_bytes(text.encode())
     store_base(rig_path, None, NEW)

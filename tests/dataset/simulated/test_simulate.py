@@ -253,7 +253,7 @@ def test_kill_9_in_the_middle_and_simulate_again(tmp_path):
 def test_a_real_rig_needs_an_alignment(tmp_path):
     workspace = make_workspace(tmp_path / "lab")
     text = (workspace.root / "rig.toml").read_text()
-    (workspace.root / "rig.toml").write_text(text[: text.index("# ---- What the emulated cameras see")])
+    (workspace.root / "rig.toml").write_text(text[: text.index("# ---- What the cameras see")])
     images, labels = write_photos(tmp_path / "photos", 2)
     done = exlcap("-C", workspace.root, "simulate", "--photos", images, "--labels", labels, "--name", "x")
     assert done.returncode == 2
