@@ -1,9 +1,10 @@
+import cv2  # noqa: F401 - loaded here, not within the first example that hypothesis times
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.core.develop import Development, amplified, develop, to_srgb
+from exlcap.core.develop import Development, amplified, develop, srgb_thresholds, to_srgb
 
 
 def mosaic(rgb, shape=(16, 16)):
@@ -62,10 +63,28 @@ def test_srgb_of_known_levels(linear, srgb):
     assert to_srgb(np.full((2, 2, 3), linear, np.float32)).tolist() == [[[srgb] * 3] * 2] * 2
 
 
-def test_srgb_is_within_one_rounding_of_the_exact_curve():
-    linear = np.linspace(0, 1, 100_001, dtype=np.float32)
-    exact = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055) * 255
-    assert np.abs(to_srgb(linear).astype(float) - exact).max() < 0.53
+def exact_srgb(linear):
+    """IEC 61966-2-1 on the scale of 0..255, in float64."""
+    linear = np.clip(np.asarray(linear, np.float64), 0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+
+
+def test_srgb_is_the_nearest_level_of_the_exact_curve_everywhere():
+    borders = srgb_thresholds()
+    dark = np.geomspace(1e-6, 1, 200_001)
+    linear = np.concatenate([np.linspace(-0.1, 1.1, 200_001), dark, borders, np.nextafter(borders, np.float32(0))])
+    linear = linear.astype(np.float32)
+    assert np.abs(to_srgb(linear).astype(float) - exact_srgb(linear)).max() <= 0.5
+
+
+def test_level_1_begins_half_way():
+    assert to_srgb(np.array([[1.46e-4, 1.517e-4, 1.519e-4]], np.float32)).tolist() == [[0, 0, 1]]
+
+
+def test_srgb_of_a_view_that_is_not_contiguous():
+    linear = np.random.default_rng(0).random((7, 9, 3)).astype(np.float32)
+    assert np.array_equal(to_srgb(linear[:, ::-1]), to_srgb(linear)[:, ::-1])
+    assert to_srgb(linear[:0]).shape == (0, 9, 3)
 
 
 def test_amplifying_black_stays_black():
