@@ -72,7 +72,8 @@ def ours(paths: tuple[Path, Path], alignment: Alignment, out: Path) -> dict[str,
     """What `exlcap build` does for a pair. Returns its pictures."""
     pictures = {}
     for light, path in zip(LIGHTS, paths, strict=True):
-        linear = linear_image(read_raw(path), light, Development(60), alignment, "low")
+        how = Development(60, demosaic="malvar" if light == "well" else "bilinear")
+        linear = linear_image(read_raw(path), light, how, alignment, "low")
         pictures[str(light)] = to_srgb(linear)
         write_png(out / f"{light}.png", pictures[light])
     return pictures

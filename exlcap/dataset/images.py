@@ -54,7 +54,7 @@ def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> WrittenImag
     import cv2
 
     # OpenCV's own choice of filter and effort: twice as fast as zlib level 1, and sensor noise does not compress anyway
-    done, data = cv2.imencode(".png", picture[..., ::-1])
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"cannot encode a picture of {picture.dtype} {picture.shape} as PNG")
     content = data.tobytes()

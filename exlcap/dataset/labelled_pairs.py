@@ -20,7 +20,7 @@ from exlcap.core.workspace import Workspace
 from exlcap.dataset.annotations import REJECTED
 from exlcap.dataset.manifest import Parameters
 
-RECIPE = "3"
+RECIPE = "4"
 """Part of every key. Raise it when the same inputs give other pixels."""
 UNDECIDED = "not accepted in review"
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from exlcap.core.develop import Demosaic
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import read_json, write_json
 from exlcap.core.records import Record, parse
@@ -39,13 +40,17 @@ class Parameters(Record):
 
 
 class Developed(Record):
-    """How raw frames of a camera became pictures (`exlcap.core.develop.Development`). takes: whose; none means all."""
+    """How raw frames of a camera became pictures (`exlcap.core.develop.Development`). takes: whose; none means all.
+
+    white_balance: as it was applied. demosaic: not recorded before version 0.2, when it was bilinear for both cameras.
+    """
 
     light: StoredLight
     takes: tuple[str, ...] = ()
     black_level_dn: float
     white_balance: tuple[float, float, float]
     colour_matrix: Matrix3 | None
+    demosaic: Demosaic = "bilinear"
 
 
 class PairEntry(Record):

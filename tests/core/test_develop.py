@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exlcap.core.develop import Development, amplified, develop, srgb_thresholds, to_srgb
+from exlcap.core.alignment import Photometry
+from exlcap.core.develop import (
+    Development,
+    amplified,
+    coloured,
+    develop,
+    development_of,
+    srgb_thresholds,
+    to_srgb,
+)
+from exlcap.core.rig import LIGHTS
+from exlcap.simulate.optics import true_alignment
+from tests.conftest import make_workspace
 
 
 def mosaic(rgb, shape=(16, 16)):
@@ -14,25 +26,27 @@ def mosaic(rgb, shape=(16, 16)):
     return raw
 
 
-@given(st.tuples(*[st.integers(0, 4095)] * 3))
-def test_a_flat_colour_keeps_its_value_and_its_channels(rgb):
-    linear = develop(mosaic(rgb), Development(60))
+@given(st.tuples(*[st.integers(0, 4095)] * 3), st.sampled_from(["bilinear", "malvar"]))
+def test_a_flat_colour_keeps_its_value_and_its_channels(rgb, demosaic):
+    linear = develop(mosaic(rgb), Development(60, demosaic=demosaic))
     expected = (np.array(rgb) - 60) / (4095 - 60)
     assert linear.dtype == np.float32
     assert np.allclose(linear, expected, atol=1e-5)
 
 
-def test_noise_below_black_is_kept_so_that_the_mean_has_no_bias():
+@pytest.mark.parametrize("demosaic", ["bilinear", "malvar"])
+def test_noise_below_black_is_kept_so_that_the_mean_has_no_bias(demosaic):
     raw = np.clip(np.random.default_rng(0).normal(60, 5, (200, 200)).round(), 0, 4095).astype(np.uint16)
-    linear = develop(raw, Development(60))
+    linear = develop(raw, Development(60, demosaic=demosaic))
     assert linear.min() < 0
     assert abs(float(linear.mean())) < 2e-5
 
 
-def test_a_dot_stays_where_it_is():
+@pytest.mark.parametrize("demosaic", ["bilinear", "malvar"])
+def test_a_dot_stays_where_it_is(demosaic):
     raw = np.zeros((20, 20), np.uint16)
     raw[9:12, 9:12] = 4000
-    green = develop(raw, Development(0))[..., 1]
+    green = develop(raw, Development(0, demosaic=demosaic))[..., 1]
     rows, columns = np.mgrid[:20, :20]
     assert np.average(rows, weights=green) == pytest.approx(10, abs=1e-3)
     assert np.average(columns, weights=green) == pytest.approx(10, abs=1e-3)
@@ -54,8 +68,37 @@ def test_a_colour_matrix_follows_white_balance_in_linear_light():
 
 
 def test_a_colour_matrix_keeps_white_white_and_what_lies_below_black():
-    assert np.allclose(develop(mosaic((4095,) * 3), Development(60, (1.9, 1.0, 1.4), MATRIX)), 1, atol=1e-5)
+    white = develop(mosaic((4095,) * 3), Development(60, (1.9, 1.0, 1.4), MATRIX))
+    assert (to_srgb(white) == 255).all()
+    assert np.allclose(white, (1.9, 1.0, 1.4), atol=1e-5)  # above white nothing is cut off, either
     assert np.allclose(develop(mosaic((40,) * 3), Development(60, colour_matrix=MATRIX)), -20 / 4035, atol=1e-5)
+
+
+def test_what_a_balance_lifts_above_white_is_not_cut_off_before_the_matrix():
+    """Noise about white has no bias, so that averages of bright pixels have none."""
+    rng = np.random.default_rng(0)
+    linear = np.float32(1.0) + rng.normal(0, 0.02, (300, 300, 3)).astype(np.float32)
+    assert abs(float(coloured(linear, MATRIX).mean()) - 1) < 2e-3 * 0.5
+    assert coloured(linear, MATRIX).max() > 1.05
+
+
+@pytest.mark.parametrize("balance", [(0.8, 1.0, 1.6), (1.2, 1.0, 0.7), (2.0, 1.0, 0.5)])
+@pytest.mark.parametrize("light", ["well", "low"])
+def test_a_saturated_pixel_is_white_under_any_balance(balance, light, tmp_path):
+    photometry = Photometry(
+        transmittance=(0.01,) * 3, transmittance_sd=(0,) * 3, offset_dn=0, well_white_balance=balance,
+        low_white_balance=balance,
+    )  # fmt: skip
+    rig = make_workspace(tmp_path).rig
+    how = development_of(rig, light, true_alignment(rig).model_copy(update={"photometry": photometry}))
+    assert (to_srgb(develop(mosaic((4095,) * 3), how)) == 255).all()
+    assert min(how.white_balance) == 1
+    assert np.allclose(np.divide(how.white_balance, balance), how.white_balance[0] / balance[0])
+
+
+def test_bright_frames_are_demosaiced_with_malvars_filters_and_dark_ones_bilinearly(tmp_path):
+    rig = make_workspace(tmp_path).rig
+    assert [development_of(rig, light, None).demosaic for light in LIGHTS] == ["malvar", "bilinear"]
 
 
 @pytest.mark.parametrize(("linear", "srgb"), [(0, 0), (1, 255), (0.5, 188), (0.18, 118), (0.001, 3), (-1, 0), (7, 255)])

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from exlcap.core.alignment import Photometry
 from exlcap.core.develop import Development, develop, low_on_well, to_srgb
 from exlcap.core.errors import ExlcapError
-from exlcap.core.files import sha256_file
+from exlcap.core.files import sha256_file, write_json
 from exlcap.core.labels import Person, read_labels, write_labels
 from exlcap.core.rig import Colour
 from exlcap.dataset.annotations import crowd_index, in_crop
@@ -31,6 +31,7 @@ from tests.conftest import make_take
 from tests.dataset.building import exlcap, label_from_truth, prepare
 
 NAMES = ("train", "val", "test_LL-N", "test_LL-H", "test_LL-E", "test_LL-A", "test_WL")
+BRIGHT = Development(60, demosaic="malvar")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_images_are_the_developed_frames(built):
     workspace, items, _ = built
     item = items[0]
     x, y, width, height = item.alignment.crop
-    well = to_srgb(develop(item.take.raw(item.pair, "well"), Development(60)))[y : y + height, x : x + width]
+    well = to_srgb(develop(item.take.raw(item.pair, "well"), BRIGHT))[y : y + height, x : x + width]
     path = workspace.dataset("main") / "images" / "well" / f"{item.pair_id}.png"
     assert np.array_equal(cv2.imread(str(path))[..., ::-1], well)
 
@@ -259,7 +260,7 @@ def test_16_bit_images_keep_linear_light(built):
     path = workspace.dataset("deep") / "images" / "well" / f"{item.pair_id}.png"
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
     x, y, width, height = item.alignment.crop
-    linear = develop(item.take.raw(item.pair, "well"), Development(60))[y : y + height, x : x + width]
+    linear = develop(item.take.raw(item.pair, "well"), BRIGHT)[y : y + height, x : x + width]
     assert picture.dtype == np.uint16
     assert np.abs(picture / 65535 - np.clip(linear, 0, 1)).max() < 1 / 65535
     assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, 0, 1).mean(), abs=0.01)
@@ -286,8 +287,8 @@ def test_white_balance_comes_from_the_alignment_of_each_camera(built):
 
 def test_every_parameter_of_the_development_is_in_the_record_and_in_the_key(built):
     _, items, manifest = built
-    assert [(d.light, d.black_level_dn, d.colour_matrix, len(d.takes)) for d in manifest.developments] == [
-        ("well", 60.0, None, 4), ("low", 60.0, None, 4)
+    assert [(d.light, d.black_level_dn, d.colour_matrix, d.demosaic, len(d.takes)) for d in manifest.developments] == [
+        ("well", 60.0, None, "malvar", 4), ("low", 60.0, None, "bilinear", 4)
     ]  # fmt: skip
     matrix = ((1.5, -0.5, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     header = items[0].take.header
@@ -295,8 +296,27 @@ def test_every_parameter_of_the_development_is_in_the_record_and_in_the_key(buil
     rig = header.rig.model_copy(update={"low": low})
     item = replace(items[0], take=replace(items[0].take, header=header.model_copy(update={"rig": rig})))
     assert item.development("low", Parameters()) == Development(61.5, colour_matrix=matrix)
-    assert item.development("well", Parameters()) == Development(60.0)
+    assert item.development("well", Parameters()) == BRIGHT
     assert item.key(Parameters()) != items[0].key(Parameters())
+
+
+def test_a_record_from_before_demosaicing_was_recorded_reads_as_bilinear(built, tmp_path):
+    _, _, manifest = built
+    old = manifest.model_dump(mode="json")
+    for how in old["developments"]:
+        del how["demosaic"]
+    write_json(tmp_path / "dataset.json", old)
+    assert [how.demosaic for how in read_manifest(tmp_path).developments] == ["bilinear", "bilinear"]
+
+
+def test_a_balance_below_1_is_recorded_as_it_was_applied(built):
+    _, items, _ = built
+    light = Photometry(
+        transmittance=(0.01, 0.01, 0.01), transmittance_sd=(0, 0, 0), offset_dn=0,
+        well_white_balance=(0.8, 1.0, 1.6), low_white_balance=(1.2, 1.0, 1.1),
+    )  # fmt: skip
+    alignment = items[0].alignment.model_copy(update={"photometry": light})
+    assert replace(items[0], alignment=alignment).development("well", Parameters()).white_balance == (1.0, 1.25, 2.0)
 
 
 def square(x, y, side, joints_at=None, name="p"):

@@ -24,7 +24,7 @@ from exlcap.core.take import Pair, Take
 from exlcap.core.workspace import Workspace
 
 SLICES = ("well", "low", "low_amplified")
-RECIPE = "2"
+RECIPE = "3"
 """Part of every picture's name. Raise it when the same frames give other pixels."""
 QUALITY = 95
 

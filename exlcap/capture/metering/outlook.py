@@ -22,6 +22,7 @@ from exlcap.capture.metering.expected_levels import (
 from exlcap.capture.takes.plan import Request, planned_steps
 from exlcap.capture.takes.schedule import check_limits
 from exlcap.core.alignment import alignment_in_force
+from exlcap.core.develop import white_keeping
 from exlcap.core.errors import ExlcapError
 from exlcap.core.rig import LIGHTS, Rig, Setting
 from exlcap.core.take import Raw, Step, Take, read_take
@@ -162,7 +163,7 @@ def _paths(workspace: Workspace) -> Paths:
     if numbered(workspace.alignments, "align", ".json"):
         name, alignment = alignment_in_force(workspace)
         if alignment.photometry is not None:
-            balances = alignment.white_balance("well"), alignment.white_balance("low")
+            balances = white_keeping(alignment.white_balance("well")), white_keeping(alignment.white_balance("low"))
             return Paths(alignment.photometry.transmittance, f"measured by {name}, with its white balance", *balances)
     nominal = workspace.rig.low.nd_transmittance
     return Paths((nominal, nominal, nominal), "nominal value of rig.toml, without white balance")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from exlcap.capture.preview.measure import Planes
 from exlcap.core.alignment import Alignment, Matrix
-from exlcap.core.develop import Development, Linear, Rgb8, amplified, to_srgb
+from exlcap.core.develop import Development, Linear, Rgb8, amplified, coloured, development_of, to_srgb
 from exlcap.core.rig import WHITE_DN, Light, Rig
 from exlcap.core.take import Raw
 
@@ -46,12 +46,8 @@ class Developments:
 
 def developments(rig: Rig, alignment: Alignment | None) -> Developments:
     """White balance is that of the alignment's reference; without one colours are those of the sensor."""
-
-    def how(light: Light) -> Development:
-        balance = (1.0, 1.0, 1.0) if alignment is None else alignment.white_balance(light)
-        return Development(rig.dark_level_dn(light), balance, rig.colour_matrix(light))
-
-    return Developments(how("well"), how("low"), alignment, rig.low.mirror)
+    well, low = (development_of(rig, light, alignment) for light in ("well", "low"))
+    return Developments(well, low, alignment, rig.low.mirror)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +78,7 @@ def make_small(planes: Planes, how: Development, width: int) -> Small:
     balanced = [plane * np.float32(one / range_dn) for plane, one in zip(above_dn, how.white_balance, strict=True)]
     light: Linear = cv2.merge(balanced)
     if how.colour_matrix is not None:
-        light = cv2.transform(np.minimum(light, 1), np.array(how.colour_matrix))
+        light = coloured(light, how.colour_matrix)
     return Small(light, white, black)
 
 

@@ -97,7 +97,8 @@ def _developments(manifest: Manifest) -> list[str]:
             else f", colour matrix {[list(row) for row in development.colour_matrix]}"
         )
         black = f"dark level {development.black_level_dn:g} DN"
-        lines.append(f"- development, {development.light}: {black}, white balance {balance}{matrix}"
+        filters = ", demosaiced with the filters of Malvar et al." if development.demosaic == "malvar" else ""
+        lines.append(f"- development, {development.light}: {black}, white balance {balance}{matrix}{filters}"
                      + (f" ({len(development.takes)} takes)" if development.takes else ""))  # fmt: skip
     return lines
 

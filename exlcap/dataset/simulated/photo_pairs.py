@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from exlcap.core.alignment import Alignment, Matrix, Photometry, make_alignment
-from exlcap.core.develop import Development, to_srgb
+from exlcap.core.develop import Development, development_of, to_srgb, white_keeping
 from exlcap.core.files import sha256_bytes
 from exlcap.core.labels import LabelledImage, Person
 from exlcap.core.rig import LIGHTS, Light, Rig, Setting
@@ -85,11 +85,13 @@ class Cameras:
 
     def development(self, light: Light) -> Development:
         """How simulated frames are developed: as `build` does, but the colours are those of the photograph already."""
-        black = float(self.rig.sensor.black_level_dn)
+        as_built = development_of(self.rig, light, None)
+        how = replace(as_built, black_level_dn=float(self.rig.sensor.black_level_dn), colour_matrix=None)
         if self.photometry is None:
-            return Development(black)
+            return how
         measured = self.photometry
-        return Development(black, measured.well_white_balance if light == "well" else measured.low_white_balance)
+        balance = measured.well_white_balance if light == "well" else measured.low_white_balance
+        return replace(how, white_balance=white_keeping(balance))
 
 
 Made = tuple[PairEntry, tuple[Person, ...]]
