@@ -73,7 +73,7 @@ def ours(paths: tuple[Path, Path], alignment: Alignment, out: Path) -> dict[str,
     pictures = {}
     for light, path in zip(LIGHTS, paths, strict=True):
         how = Development(60, demosaic="malvar" if light == "well" else "bilinear")
-        linear = linear_image(read_raw(path), light, how, alignment, "low")
+        linear = linear_image(read_raw(path), light, how, alignment, "well")
         pictures[str(light)] = to_srgb(linear)
         write_png(out / f"{light}.png", pictures[light])
     return pictures

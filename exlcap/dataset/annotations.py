@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from exlcap.core.alignment import Alignment
+from exlcap.core.alignment import Alignment, Crop
+from exlcap.core.develop import low_crop
 from exlcap.core.labels import COCO_CATEGORY, PairLabels, Person, coco_annotation, inside
 from exlcap.core.light_levels import lighting_split
 from exlcap.core.rig import LIGHTS, Light
@@ -92,10 +93,10 @@ def crowd_index(people: Sequence[Person]) -> float:
     return sum(ratios) / len(ratios) if ratios else 0.0
 
 
-def people_left_out(labels: PairLabels, alignment: Alignment) -> dict[str, int]:
-    """How many labelled people of a bright frame are left out of its image, by reason."""
+def people_left_out(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[str, int]:
+    """How many labelled people of a pair its images do not show, by reason. warp "none": its bright image."""
     rejected = sum(person.review == "rejected" for person in labels.well)
-    kept = sum(in_crop(person, alignment) is not None for person in labels.well)
+    kept = len(people_of(labels, alignment, warp)["well"])
     return {REJECTED: rejected, OUTSIDE: len(labels.well) - rejected - kept}
 
 
@@ -104,12 +105,14 @@ def people_of(labels: PairLabels, alignment: Alignment, warp: Warp) -> dict[Ligh
 
     People who are small, cut off, hidden or without a joint are kept, as in COCO; `people_left_out` counts the others.
     """
-    well = tuple(moved for person in labels.well if (moved := in_crop(person, alignment)))
-    if warp == "low":
-        return {"well": well, "low": well}
     kept = {person.id for person in labels.well if person.review != "rejected"}
     low = tuple(unmirrored(person, alignment) for person in labels.low if person.id in kept)
-    return {"well": well, "low": low}
+    if warp == "well":
+        area = low_crop(alignment)
+        both = tuple(moved for person in low if (moved := in_area(person, area)))
+        return {"well": both, "low": both}
+    well = tuple(moved for person in labels.well if (moved := in_crop(person, alignment)))
+    return {"well": well, "low": well if warp == "low" else low}
 
 
 def unmirrored(person: Person, alignment: Alignment) -> Person:
@@ -125,7 +128,12 @@ def unmirrored(person: Person, alignment: Alignment) -> Person:
 
 def in_crop(person: Person, alignment: Alignment) -> Person | None:
     """A person of the whole bright frame in pixels of the common area; None when rejected or wholly outside it."""
-    x, y, width, height = alignment.crop
+    return in_area(person, alignment.crop)
+
+
+def in_area(person: Person, area: Crop) -> Person | None:
+    """A person of a whole frame in pixels of a part of it; None when rejected or wholly outside it."""
+    x, y, width, height = area
     left, top = max(person.box[0] - x, -0.5), max(person.box[1] - y, -0.5)
     right = min(person.box[0] + person.box[2] - x, width - 0.5)
     bottom = min(person.box[1] + person.box[3] - y, height - 0.5)

@@ -44,7 +44,7 @@ def build(
     splits = split_scenes(base_gains, parameters.seed, parameters.test, parameters.val)
     building = Manifest(
         name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits,
-        developments=_developments(labelled, parameters), left_out=_people_left_out(labelled),
+        developments=_developments(labelled, parameters), left_out=_people_left_out(labelled, parameters),
         pairs_left_out={why: len(pair_ids) for why, pair_ids in left_out.items()}, licence=licence,
     )  # fmt: skip
     write_manifest(folder, building)
@@ -73,11 +73,11 @@ def _developments(labelled: Sequence[LabelledPair], parameters: Parameters) -> t
     )
 
 
-def _people_left_out(labelled: Sequence[LabelledPair]) -> dict[str, int]:
+def _people_left_out(labelled: Sequence[LabelledPair], parameters: Parameters) -> dict[str, int]:
     """How many labels of people stay out of the data set, by reason."""
     counts: Counter[str] = Counter()
     for item in labelled:
-        counts.update(people_left_out(item.labels, item.alignment))
+        counts.update(people_left_out(item.labels, item.alignment, parameters.warp))
     return {why: count for why, count in counts.items() if count}
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from exlcap.core.console import progress, say
+from exlcap.core.develop import low_crop
 from exlcap.core.files import append_jsonl, read_jsonl
 from exlcap.core.records import parse
 from exlcap.core.rig import LIGHTS
@@ -46,6 +47,7 @@ def build_pair(folder: Path, parameters: Parameters, item: LabelledPair) -> Pair
         linear = linear_image(take.raw(pair, light), light, development, item.alignment, parameters.warp)
         images[light] = write_png(folder / "images" / light / f"{item.pair_id}.png", encoded(linear, parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)
+    area = low_crop(item.alignment) if parameters.warp == "well" else item.alignment.crop
     return PairEntry(
         pair_id=item.pair_id,
         scene=take.header.scene,
@@ -56,8 +58,8 @@ def build_pair(folder: Path, parameters: Parameters, item: LabelledPair) -> Pair
         well_gain_db=step.well.gain_db,
         low_gain_db=step.low.gain_db,
         alignment=item.alignment_name,
-        width=item.alignment.crop.width,
-        height=item.alignment.crop.height,
+        width=area.width,
+        height=area.height,
         low_size=item.alignment.low_size if parameters.warp == "none" else None,
         well_sha256=images["well"].sha256,
         low_sha256=images["low"].sha256,

@@ -15,10 +15,11 @@ from exlcap.core.console import json_option, result, say
 @click.option("--every", default=1, show_default=True, help="Use every n-th pair of a step.")
 @click.option(
     "--warp",
-    type=click.Choice(["low", "none"]),
-    default="low",
+    type=click.Choice(["well", "low", "none"]),
+    default="well",
     show_default=True,
-    help="Warp the dark image onto the bright one, or leave its pixels untouched and map the labels.",
+    help="Which image is resampled. well: the bright one is warped onto the dark one, whose pixels stay untouched. "
+    "low: the dark one onto the bright one. none: neither; each has its own labels.",
 )
 @click.option(
     "--depth", type=click.Choice(["8", "16"]), default="8", show_default=True, help="8-bit sRGB, or 16-bit linear."
@@ -45,7 +46,7 @@ def build_command(
     ctx: click.Context,
     name: str,
     every: int,
-    warp: Literal["low", "none"],
+    warp: Literal["well", "low", "none"],
     depth: str,
     white_balance: Literal["reference", "none"],
     accepted_only: bool,

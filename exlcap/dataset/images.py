@@ -10,13 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from exlcap.core.alignment import Alignment
-from exlcap.core.develop import Development, Linear, Rgb8, cropped, develop, low_on_well, to_srgb
+from exlcap.core.develop import (
+    Development,
+    Linear,
+    Rgb8,
+    cropped,
+    cropped_low,
+    develop,
+    low_on_well,
+    to_srgb,
+    well_on_low,
+)
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes, write_atomic
 from exlcap.core.rig import Light
 from exlcap.core.take import Raw
 
-Warp = Literal["low", "none"]
+Warp = Literal["well", "low", "none"]
 Depth = Literal[8, 16]
 
 
@@ -29,12 +39,15 @@ class WrittenImage:
 
 
 def linear_image(raw: Raw, light: Light, development: Development, alignment: Alignment, warp: Warp) -> Linear:
-    """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), not clipped.
+    """A raw frame as its image of the data set, in linear light: float32 (H, W, 3), signed and not clipped.
 
-    The bright frame is cropped to the common area. The dark one is warped onto it (warp "low"), or kept whole with its
-    pixels untouched (warp "none"), and only un-mirrored if the camera sees mirrored, so that left stays left.
+    warp: which image is resampled. "well": the bright one is laid onto the dark one, whose pixels stay as they were.
+    "low": the dark one onto the bright one. Both are cropped to the common area. "none": the bright one is cropped and
+    the dark one whole. A dark image is turned back where its camera sees it mirrored: left must stay left.
     """
     linear = develop(raw, development)
+    if warp == "well":
+        return well_on_low(linear, alignment) if light == "well" else cropped_low(linear, alignment)
     if light == "well":
         return cropped(linear, alignment)
     if warp == "low":

@@ -28,7 +28,10 @@ class Parameters(Record):
     """What determines the content of a data set besides takes, alignments and labels."""
 
     every: int = Field(default=1, ge=1, description="take every n-th pair of a step")
-    warp: Literal["low", "none"] = Field(default="low", description="warp the dark image onto the bright one, or not")
+    warp: Literal["well", "low", "none"] = Field(
+        default="low",
+        description="the image that is laid onto the other; imported and simulated pairs have the geometry of low",
+    )
     depth: Literal[8, 16] = Field(default=8, description="8-bit sRGB, or 16-bit linear")
     white_balance: Literal["reference", "none"] = Field(
         default="reference", description="per camera, from the alignment"

@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from exlcap.core.alignment import Photometry
-from exlcap.core.develop import Development, develop, low_on_well, to_srgb
+from exlcap.core.alignment import Photometry, apply_homography
+from exlcap.core.develop import Development, develop, low_crop, low_on_well, to_srgb
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_json
 from exlcap.core.labels import Person, read_labels, write_labels
-from exlcap.core.rig import Colour
-from exlcap.dataset.annotations import crowd_index, in_crop
+from exlcap.core.rig import LIGHTS, Colour
+from exlcap.dataset.annotations import OUTSIDE, crowd_index, in_crop, people_left_out, people_of
 from exlcap.dataset.build import build
+from exlcap.dataset.checks.validate import find_all, read_subject
 from exlcap.dataset.data_card.built_card import built_card
 from exlcap.dataset.data_card.built_sheet import choose
-from exlcap.dataset.images import write_png
+from exlcap.dataset.formats.export_exlpose import export_exlpose
+from exlcap.dataset.images import linear_image, write_png
 from exlcap.dataset.labelled_pairs import collect_labelled_pairs
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
 from exlcap.dataset.table1 import table1, table1_text
@@ -235,6 +237,43 @@ def test_unwarped_dark_images_keep_every_pixel_and_their_labels_follow(built):
     assert compared > 30
 
 
+def test_a_bright_image_laid_onto_the_dark_one_leaves_its_pixels_and_the_labels_follow(built):
+    workspace, items, _ = built
+    splits = {"test": ("plaza", "alley"), "val": ("arcade",)}
+    manifest = build(workspace, "onlow", Parameters(warp="well", **splits), items)
+    folder = workspace.dataset("onlow")
+    item = next(i for i in items if i.labels.low and i.pair.k == 1)
+    x, y, width, height = low_crop(item.alignment)
+    picture = cv2.imread(str(folder / "images" / "low" / f"{item.pair_id}.png"))[..., ::-1]
+    whole = to_srgb(develop(item.take.raw(item.pair, "low"), Development(60)))[:, ::-1]  # this camera sees mirrored
+    assert np.array_equal(picture, whole[y : y + height, x : x + width])
+    assert {(e.width, e.height, e.low_size) for e in manifest.pairs} == {(width, height, None)}
+    assert cv2.imread(str(folder / "images" / "well" / f"{item.pair_id}.png")).shape == (height, width, 3)
+
+    bright, dark = (
+        linear_image(item.take.raw(item.pair, light), light, Development(60), item.alignment, "well").mean(2)
+        for light in LIGHTS
+    )
+    blur = [cv2.GaussianBlur(picture, (0, 0), 2.0)[20:-20, 20:-20] for picture in (bright, dark)]
+    assert np.corrcoef(blur[0].ravel(), blur[1].ravel())[0, 1] > 0.9
+
+    people = people_of(item.labels, item.alignment, "well")
+    assert people["well"] == people["low"]
+    assert people_left_out(item.labels, item.alignment, "well")[OUTSIDE] == len(item.labels.well) - len(people["well"])
+    original = {person.id: person.keypoints for person in item.labels.well}
+    compared = 0
+    for person in people["well"]:
+        both = person.labelled & (original[person.id][:, 2] > 0)
+        upright = person.keypoints[both, :2] + (x, y)
+        on_well = apply_homography(np.array(item.alignment.homography), upright)
+        assert np.allclose(on_well, original[person.id][both, :2], atol=1e-6)
+        compared += both.sum()
+    assert compared > 10
+    assert [f for f in find_all(read_subject(folder)) if f.severity == "error"] == []
+    assert export_exlpose(folder, folder.parent / "exported") == 2 * len(manifest.pairs)
+    assert "bright image warped onto the dark one" in built_card(manifest, items)
+
+
 @pytest.mark.slow
 def test_train_and_eval_read_an_unwarped_data_set_and_refuse_a_16_bit_one(built):
     workspace, items, manifest = built
@@ -440,6 +479,7 @@ def test_the_command_prints_table_1_and_writes_a_contact_sheet(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "LL-E" in done.stdout
     assert "split val is empty" in done.stderr
+    assert read_complete(workspace.dataset("night")).parameters.warp == "well"  # dark pixels are the scarce ones
     sheet = cv2.imread(str(workspace.dataset("night") / "contact_sheet.png"))
     assert sheet.shape[1] > 3 * 600
     assert sheet.std() > 20

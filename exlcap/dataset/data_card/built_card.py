@@ -45,12 +45,17 @@ def _rig(header: TakeHeader) -> str:
     )
 
 
+WARPS = {
+    "well": "bright image warped onto the dark one, whose pixels are untouched; both cropped to the common area",
+    "low": "dark image warped onto the bright one, with a kernel that keeps noise even; both cropped to the common area",
+    "none": "neither image resampled: dark one whole, bright one cropped to the common area",
+}
+
+
 def _images(parameters: Parameters) -> str:
     return (
-        f"- images: {'8-bit sRGB' if parameters.depth == 8 else '16-bit linear'}, dark image "
-        + ("warped onto the bright one" if parameters.warp == "low" else "with its pixels untouched")
-        + ", bright one cropped to the common area, white balance "
-        + ("from the reference" if parameters.white_balance == "reference" else "left as it is")
+        f"- images: {'8-bit sRGB' if parameters.depth == 8 else '16-bit linear'}, {WARPS[parameters.warp]}, white "
+        + f"balance {'from the reference' if parameters.white_balance == 'reference' else 'left as it is'}"
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from exlcap.core.develop import Rgb8, amplified, cropped, develop, low_on_well, to_srgb
+from exlcap.core.develop import Linear, Rgb8, amplified, to_srgb
 from exlcap.core.drawing import caption, draw_people
 from exlcap.core.light_levels import lighting_split
 from exlcap.core.rig import LIGHTS
-from exlcap.dataset.annotations import in_crop
-from exlcap.dataset.images import write_png
+from exlcap.dataset.annotations import people_of
+from exlcap.dataset.images import Warp, linear_image, write_png
 from exlcap.dataset.labelled_pairs import LabelledPair
 from exlcap.dataset.manifest import Parameters
 
@@ -41,9 +41,16 @@ def _well_gain_db(item: LabelledPair) -> float:
 
 
 def _row(item: LabelledPair, parameters: Parameters) -> Rgb8:
-    linear = {light: develop(item.take.raw(item.pair, light), item.development(light, parameters)) for light in LIGHTS}
-    well, low = cropped(linear["well"], item.alignment), low_on_well(linear["low"], item.alignment)
-    people = [p.keypoints for person in item.labels.well if (p := in_crop(person, item.alignment))]
+    warp: Warp = "low" if parameters.warp == "none" else parameters.warp
+    full = {
+        light: linear_image(
+            item.take.raw(item.pair, light), light, item.development(light, parameters), item.alignment, warp
+        )
+        for light in LIGHTS
+    }
+    scale = TILE_WIDTH / full["well"].shape[1]
+    well, low = (_shrunk(full[light], scale) for light in LIGHTS)
+    people = [person.keypoints for person in people_of(item.labels, item.alignment, warp)["well"]]
     setting = item.pair.well.read_back
     split = lighting_split(setting.gain_db)
     tiles = [
@@ -51,12 +58,18 @@ def _row(item: LabelledPair, parameters: Parameters) -> Rgb8:
         (low, f"dark as it is ({split})"),
         (amplified(low, AMPLIFIED_MEAN), "dark, amplified"),
     ]
-    return np.concatenate([_tile(to_srgb(picture), people, text) for picture, text in tiles], axis=1)
+    return np.concatenate([_tile(to_srgb(picture), scale, people, text) for picture, text in tiles], axis=1)
 
 
-def _tile(picture: Rgb8, people: Sequence[np.ndarray], text: str) -> Rgb8:
-    scale = TILE_WIDTH / picture.shape[1]
-    small = cv2.resize(picture, (TILE_WIDTH, round(scale * picture.shape[0])), interpolation=cv2.INTER_AREA)
+def _shrunk(linear: Linear, scale: float) -> Linear:
+    """Made smaller in linear light: noise is averaged before it is clipped, or black would be grey."""
+    size = (TILE_WIDTH, round(scale * linear.shape[0]))
+    shrunk: Linear = cv2.resize(linear, size, interpolation=cv2.INTER_AREA)
+    return shrunk
+
+
+def _tile(picture: Rgb8, scale: float, people: Sequence[np.ndarray], text: str) -> Rgb8:
+    """A picture with its people, who are in pixels of one that was larger by 1 / scale."""
     # pixel centres: x -> (x + 0.5) * scale - 0.5
     scaled = [np.column_stack([(k[:, :2] + 0.5) * scale - 0.5, k[:, 2]]) for k in people]
-    return np.pad(caption(draw_people(small, scaled), text), ((0, 0), (0, 6), (0, 0)), constant_values=24)
+    return np.pad(caption(draw_people(picture, scaled), text), ((0, 0), (0, 6), (0, 0)), constant_values=24)
