@@ -17,6 +17,7 @@ from exlcap.dataset.built_images import build_images, delete_images
 from exlcap.dataset.data_card.built_card import built_card
 from exlcap.dataset.data_card.built_sheet import write_built_sheet
 from exlcap.dataset.finish import finish
+from exlcap.dataset.images import pedestal_of
 from exlcap.dataset.labelled_pairs import LabelledPair
 from exlcap.dataset.manifest import Developed, Manifest, Parameters, read_manifest, write_manifest
 from exlcap.dataset.split import split_scenes
@@ -46,6 +47,7 @@ def build(
         name=name, status="building", exlcap=__version__, parameters=parameters, splits=splits,
         developments=_developments(labelled, parameters), left_out=_people_left_out(labelled, parameters),
         pairs_left_out={why: len(pair_ids) for why, pair_ids in left_out.items()}, licence=licence,
+        pedestal=pedestal_of(parameters.depth),
     )  # fmt: skip
     write_manifest(folder, building)
 

@@ -17,7 +17,7 @@ from exlcap.core.develop import low_crop
 from exlcap.core.files import append_jsonl, read_jsonl
 from exlcap.core.records import parse
 from exlcap.core.rig import LIGHTS
-from exlcap.dataset.images import encoded, linear_image, write_png
+from exlcap.dataset.images import encoded, linear_image, pedestal_of, write_png
 from exlcap.dataset.labelled_pairs import LabelledPair
 from exlcap.dataset.manifest import PairEntry, Parameters
 
@@ -45,7 +45,8 @@ def build_pair(folder: Path, parameters: Parameters, item: LabelledPair) -> Pair
     for light in LIGHTS:
         development = item.development(light, parameters)
         linear = linear_image(take.raw(pair, light), light, development, item.alignment, parameters.warp)
-        images[light] = write_png(folder / "images" / light / f"{item.pair_id}.png", encoded(linear, parameters.depth))
+        path = folder / "images" / light / f"{item.pair_id}.png"
+        images[light] = write_png(path, encoded(linear, parameters.depth), pedestal_of(parameters.depth))
     step = next(step for step in take.header.steps if step.k == pair.k)
     area = low_crop(item.alignment) if parameters.warp == "well" else item.alignment.crop
     return PairEntry(

@@ -28,11 +28,18 @@ from exlcap.core.take import Raw
 
 Warp = Literal["well", "low", "none"]
 Depth = Literal[8, 16]
+PEDESTAL = 4096
+"""Where black lies in 16-bit images: 1/16 of the range, which holds the noise below black.
+
+Without it noise would be cut off at black, and averages of dark pixels too bright. Raw frames reach 60 DN below black,
+a third of it; white balance and a colour matrix may make that twice as much.
+"""
+WHITE_16 = 65535
 
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """A written image: checksum of the file and mean of its values, on the scale of 0..255."""
+    """A written image: checksum of the file and mean of its values, on the scale of 0 at black to 255 at white."""
 
     sha256: str
     mean_level: float
@@ -55,15 +62,43 @@ def linear_image(raw: Raw, light: Light, development: Development, alignment: Al
     return linear[:, ::-1] if alignment.mirror else linear
 
 
+def pedestal_of(depth: Depth) -> int:
+    """The value of black in images of a depth."""
+    return PEDESTAL if depth == 16 else 0
+
+
 def encoded(linear: Linear, depth: Depth) -> Rgb8 | npt.NDArray[np.uint16]:
-    """Linear light as it is stored: 8-bit sRGB, or 16-bit linear with 65535 at the sensor's white. Clipped to 0..1."""
+    """Linear light as it is stored: 8-bit sRGB clipped to 0..1, or 16-bit linear, `PEDESTAL` at black, 65535 at white.
+
+    The 8-bit form clips the noise below black, so means of its dark images are above the light that was there; in the
+    16-bit form they are not.
+    """
     if depth == 8:
         return to_srgb(linear)
-    return (np.clip(linear, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+    levels = linear * np.float32(WHITE_16 - PEDESTAL) + np.float32(PEDESTAL + 0.5)
+    stored: npt.NDArray[np.uint16] = np.clip(levels, 0, WHITE_16).astype(np.uint16)
+    return stored
 
 
-def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> WrittenImage:
-    """Write an RGB picture (uint8 or uint16, (H, W, 3)) as PNG, atomically."""
+def read_linear(path: Path, pedestal: int) -> Linear:
+    """A 16-bit image as `encoded` stores it, in linear light: float32 (H, W, 3), RGB, signed, 1 at the sensor's white.
+
+    pedestal: of its data set (dataset.json), 0 in those built before version 0.2, whose noise is clipped at black.
+    Raises ExlcapError when the file is missing or damaged, or not a 16-bit image.
+    """
+    import cv2
+
+    image = read_image(path)
+    if image.dtype != np.uint16:
+        raise ExlcapError(f"{path} is not a 16-bit image", "only `exlcap build --depth 16` stores linear light")
+    linear: Linear = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32)
+    linear -= np.float32(pedestal)
+    linear /= np.float32(WHITE_16 - pedestal)
+    return linear
+
+
+def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16], pedestal: int = 0) -> WrittenImage:
+    """Write an RGB picture (uint8 or uint16, (H, W, 3)) as PNG, atomically. pedestal: its value at black."""
     import cv2
 
     # OpenCV's own choice of filter and effort: twice as fast as zlib level 1, and sensor noise does not compress anyway
@@ -72,7 +107,9 @@ def write_png(path: Path, picture: Rgb8 | npt.NDArray[np.uint16]) -> WrittenImag
         raise ValueError(f"cannot encode a picture of {picture.dtype} {picture.shape} as PNG")
     content = data.tobytes()
     write_atomic(path, content)
-    return WrittenImage(sha256_bytes(content), float(picture.mean()) * 255 / np.iinfo(picture.dtype).max)
+    return WrittenImage(
+        sha256_bytes(content), (float(picture.mean()) - pedestal) * 255 / (np.iinfo(picture.dtype).max - pedestal)
+    )
 
 
 def read_image(path: Path) -> Rgb8 | npt.NDArray[np.uint16]:

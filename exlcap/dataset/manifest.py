@@ -60,7 +60,8 @@ class PairEntry(Record):
     """A pair of the data set: where it came from and its two images, 8-bit sRGB, aligned and cropped.
 
     key: SHA-256 of everything its images were made from; equal keys need no rebuilding.
-    mean_level: mean of the 8-bit values, 0..255. low_size: of a dark image that was not warped onto the bright one.
+    mean_level: mean of the values from 0 at black to 255 at white: of 8-bit sRGB, clipped, or of signed linear light.
+    low_size: of a dark image that was not warped onto the bright one.
     """
 
     pair_id: str
@@ -109,6 +110,7 @@ class Manifest(Record):
     licence: str = ""
     parameters: Parameters = Parameters()
     developments: tuple[Developed, ...] = ()
+    pedestal: int = Field(default=0, description="value of black in the images; not 0 where they are 16-bit linear")
     splits: dict[str, tuple[str, ...]] = {}
     counts: dict[str, tuple[int, int]] = {}
     left_out: dict[str, int] = {}

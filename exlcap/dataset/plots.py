@@ -9,7 +9,7 @@ from typing import Any
 
 from exlcap.core.files import write_atomic
 from exlcap.core.light_levels import EXTREME_FROM_DB, HARD_FROM_DB
-from exlcap.dataset.stats import ImageFacts, Stats
+from exlcap.dataset.stats import Stats
 
 COLOURS = {"missing": "#c9ccd1", "hidden": "#e0a030", "visible": "#3a7ca5"}
 
@@ -27,7 +27,7 @@ def write_plots(path: Path, stats: Stats, title: str) -> None:
     exposures = Counter(round(i.exposure_us) for i in stats.images if i.exposure_us is not None)
     _bars(axes[1, 0], exposures, "exposure (us)", "images or pairs")
     _gains(axes[1, 1], stats)
-    _levels(axes[1, 2], stats.images)
+    _levels(axes[1, 2], stats)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": ""})
     write_atomic(path, buffer.getvalue())
@@ -81,12 +81,13 @@ def _level_lines(axes: Any) -> None:
         axes.text(gain_db, 0.98, name, transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=9)
 
 
-def _levels(axes: Any, images: tuple[ImageFacts, ...]) -> None:
+def _levels(axes: Any, stats: Stats) -> None:
     """Mean level of both images of a pair over the gain."""
-    known = [i for i in images if i.well_gain_db is not None and i.low_mean_level is not None]
+    known = [i for i in stats.images if i.well_gain_db is not None and i.low_mean_level is not None]
     gains = [image.well_gain_db for image in known]
     axes.set_xlabel("well-lit gain (dB)")
-    axes.set_ylabel("mean level (of 255)")
+    linear = any(row.linear_levels for row in stats.table)
+    axes.set_ylabel("mean linear light (of 255)" if linear else "mean level (of 255)")
     if not known:
         axes.text(0.5, 0.5, "no mean levels: not a data set of pairs", ha="center", transform=axes.transAxes)
         return

@@ -18,13 +18,16 @@ from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_json
 from exlcap.core.labels import Person, read_labels, write_labels
 from exlcap.core.rig import LIGHTS, Colour
+from exlcap.dataset import table1 as table1_module
 from exlcap.dataset.annotations import OUTSIDE, crowd_index, in_crop, people_left_out, people_of
 from exlcap.dataset.build import build
 from exlcap.dataset.checks.validate import find_all, read_subject
 from exlcap.dataset.data_card.built_card import built_card
 from exlcap.dataset.data_card.built_sheet import choose
+from exlcap.dataset.formats.export import export_coco, export_fiftyone
 from exlcap.dataset.formats.export_exlpose import export_exlpose
-from exlcap.dataset.images import linear_image, write_png
+from exlcap.dataset.formats.export_mmpose import export_mmpose
+from exlcap.dataset.images import linear_image, read_linear, write_png
 from exlcap.dataset.labelled_pairs import collect_labelled_pairs
 from exlcap.dataset.manifest import Parameters, read_complete, read_manifest, write_manifest
 from exlcap.dataset.table1 import table1, table1_text
@@ -301,12 +304,37 @@ def test_16_bit_images_keep_linear_light(built):
     x, y, width, height = item.alignment.crop
     linear = develop(item.take.raw(item.pair, "well"), BRIGHT)[y : y + height, x : x + width]
     assert picture.dtype == np.uint16
-    assert np.abs(picture / 65535 - np.clip(linear, 0, 1)).max() < 1 / 65535
-    assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, 0, 1).mean(), abs=0.01)
-    for entry in (e for e in deep.pairs if e.well_gain_db < 7):  # darker ones lose their noise below black
+    assert deep.pedestal == read_complete(workspace.dataset("deep")).pedestal == 4096
+    assert np.abs((picture - 4096.0) / 61439 - np.clip(linear, None, 1)).max() < 1 / 65535
+    assert np.array_equal(read_linear(path, deep.pedestal), ((picture.astype(np.float32) - 4096) / np.float32(61439)))
+    assert deep.pairs[0].well_mean_level == pytest.approx(255 * np.clip(linear, None, 1).mean(), abs=0.01)
+    for entry in deep.pairs:  # at every exposure: no noise is lost below black, so the mean is that of the light
         ratio = 0.01 * 10 ** ((entry.low_gain_db - entry.well_gain_db) / 20)  # the filter and both gains
         assert entry.low_mean_level / entry.well_mean_level == pytest.approx(ratio, rel=0.1)
     assert {e.key for e in deep.pairs}.isdisjoint(e.key for e in manifest.pairs)
+
+
+def test_means_and_checks_of_a_16_bit_set_know_its_pedestal(built):
+    workspace, items, _ = built
+    manifest = build(workspace, "deep", Parameters(depth=16, test=("plaza", "alley"), val=("arcade",)), items)
+    folder = workspace.dataset("deep")
+    subject = read_subject(folder)
+    assert [f for f in find_all(subject) if f.check in ("black_image", "saturated_image")] == []
+    for entry in manifest.pairs:
+        assert subject.pictures[f"low/{entry.pair_id}.png"].mean_level == pytest.approx(entry.low_mean_level, abs=1e-3)
+    rows = table1(manifest)
+    assert all(row.linear_levels for row in rows)
+    assert "of linear light" in table1_module.table1_text(rows)
+    assert "plus 4096 at black" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("export", [export_coco, export_exlpose, export_mmpose, export_fiftyone])
+def test_forms_of_8_bit_refuse_16_bit_images(built, tmp_path, export):
+    workspace, items, _ = built
+    build(workspace, "deep", Parameters(depth=16, test=("plaza", "alley"), val=("arcade",)), items)
+    with pytest.raises(ExlcapError, match="16-bit linear images; other tools would take them for sRGB"):
+        export(workspace.dataset("deep"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_white_balance_comes_from_the_alignment_of_each_camera(built):

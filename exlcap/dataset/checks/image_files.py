@@ -12,13 +12,16 @@ import numpy as np
 
 from exlcap.core.files import sha256_bytes
 
+SRGB_SLOPE = 12.92
+"""Of sRGB over linear light near black (IEC 61966-2-1)."""
+
 
 @dataclass(frozen=True)
 class ImageFile:
     """An image file. size: (width, height), None when it cannot be decoded.
 
-    brightest, saturated_share: of the decoded values, on the scale of 0..1; saturated pixels are white in all channels.
-    mean_level: of the values on the scale of 0..255.
+    brightest, saturated_share: of the decoded values, on the scale of 0..1 of sRGB; saturated pixels are white in all
+    channels. mean_level: of the values on the scale of 0 at black to 255 at white.
     """
 
     sha256: str
@@ -28,8 +31,11 @@ class ImageFile:
     mean_level: float = 0.0
 
 
-def read_image_file(path: Path) -> ImageFile | None:
-    """Facts of an image file, as its pixels are stored (without turning it by EXIF); None when there is no file."""
+def read_image_file(path: Path, pedestal: int | None = None) -> ImageFile | None:
+    """Facts of an image file, as its pixels are stored (without turning it by EXIF); None when there is no file.
+
+    pedestal: the value of black in an image of linear light; None for sRGB.
+    """
     import cv2
 
     try:
@@ -42,18 +48,20 @@ def read_image_file(path: Path) -> ImageFile | None:
     if image is None:
         return ImageFile(digest, None)
     white = int(np.iinfo(image.dtype).max)
+    black = pedestal or 0
+    brightest = (float(image.max()) - black) / (white - black)
     saturated = cv2.countNonZero(cv2.inRange(image, (white,) * 3, (white,) * 3))
     return ImageFile(
         sha256=digest,
         size=(image.shape[1], image.shape[0]),
-        brightest=float(image.max()) / white,
+        brightest=brightest if pedestal is None else min(1.0, SRGB_SLOPE * brightest),
         saturated_share=saturated / (image.shape[0] * image.shape[1]),
-        mean_level=sum(cv2.mean(image)[:3]) / 3 * 255 / white,
+        mean_level=(sum(cv2.mean(image)[:3]) / 3 - black) * 255 / (white - black),
     )
 
 
-def read_image_files(root: Path, names: Iterable[str]) -> dict[str, ImageFile | None]:
-    """Facts of image files below `root` by name, read on every core."""
+def read_image_files(root: Path, names: Iterable[str], pedestal: int | None = None) -> dict[str, ImageFile | None]:
+    """Facts of image files below `root` by name, read on every core. pedestal: as of `read_image_file`."""
     names = sorted(set(names))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip(names, pool.map(lambda name: read_image_file(root / name), names), strict=True))
+        return dict(zip(names, pool.map(lambda name: read_image_file(root / name, pedestal), names), strict=True))

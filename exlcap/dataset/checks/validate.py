@@ -32,11 +32,12 @@ def read_subject(path: Path) -> Subject:
     """What to check, with every image read once. Images of a foreign file are searched beside and above it."""
     files = annotation_files_of(path)
     names = [str(image["file_name"]) for file in files for image in file.images]
-    root = image_folder(path, names) if path.is_file() else path / "images"
-    pictures = read_image_files(root, names) if root is not None else {}
     if path.is_file():
-        return Subject(files, None, None, pictures)
-    return Subject(files, path, read_complete(path), pictures)
+        root = image_folder(path, names)
+        return Subject(files, None, None, read_image_files(root, names) if root is not None else {})
+    manifest = read_complete(path)
+    pedestal = manifest.pedestal if manifest.parameters.depth == 16 else None
+    return Subject(files, path, manifest, read_image_files(path / "images", names, pedestal))
 
 
 def find_all(subject: Subject) -> list[Finding]:

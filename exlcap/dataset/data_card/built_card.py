@@ -47,7 +47,7 @@ def _rig(header: TakeHeader) -> str:
 
 WARPS = {
     "well": "bright image warped onto the dark one, whose pixels are untouched; both cropped to the common area",
-    "low": "dark image warped onto the bright one, with a kernel that keeps noise even; both cropped to the common area",
+    "low": "dark image warped onto the bright one, its noise kept even; both cropped to the common area",
     "none": "neither image resampled: dark one whole, bright one cropped to the common area",
 }
 

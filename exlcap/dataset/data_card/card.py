@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from exlcap.dataset.manifest import Manifest
-from exlcap.dataset.table1 import Row, table1
+from exlcap.dataset.table1 import Row, level_text, table1
 
 GAIN_BIN_DB = 3
 LICENCE_UNKNOWN = {
@@ -36,9 +36,16 @@ def card(manifest: Manifest, about: str, making: Iterable[str], limits: Iterable
 
 
 def _of_pairs(manifest: Manifest) -> list[str]:
+    levels = (
+        "Mean levels are of linear light, noise below black included. A value of the images is linear light times "
+        f"{65535 - manifest.pedestal}, plus {manifest.pedestal} at black."
+        if manifest.parameters.depth == 16
+        else "8-bit images are clipped at black: where there is less light than noise, their means are mostly noise."
+    )
     return [
         "## Scenes, pairs, people, mean levels (of 255)",
         _table(["split", "scenes", "pairs", "people", "well-lit mean", "low-light mean"], map(_row, table1(manifest))),
+        levels,
         "Test splits by the well-lit gain: LL-N < 15 dB <= LL-H < 24 dB <= LL-E; LL-A is their union, WL the bright "
         "images. No scene is in more than one of train, val and test.",
         "\n".join(f"- {split}: {_named(scenes)}" for split, scenes in manifest.splits.items()),
@@ -60,7 +67,10 @@ def _of_singles(manifest: Manifest) -> list[str]:
 
 
 def _row(row: Row) -> list[str]:
-    levels = ["" if level is None else f"{level:.1f}" for level in (row.well_mean_level, row.low_mean_level)]
+    levels = [
+        "" if level is None else level_text(level, row.linear_levels)
+        for level in (row.well_mean_level, row.low_mean_level)
+    ]
     return [row.split, str(row.scenes), str(row.pairs), str(row.people), *levels]
 
 

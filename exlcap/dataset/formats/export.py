@@ -11,8 +11,14 @@ from exlcap.dataset.manifest import Manifest, read_complete
 
 
 def read_for_export(folder: Path, out: Path) -> Manifest:
-    """The data set to export. Raises ExlcapError when it is not finished, or `out` exists."""
+    """The data set to export. Raises ExlcapError when it is not finished or not 8-bit sRGB, or `out` exists."""
     manifest = read_complete(folder)
+    if manifest.parameters.depth != 8:
+        raise ExlcapError(
+            f"the data set at {folder} holds {manifest.parameters.depth}-bit linear images; other tools would take "
+            "them for sRGB",
+            "build one with `exlcap build --depth 8` under another --name, and export that",
+        )
     if out.exists():
         raise ExlcapError(f"{out} exists already", "an export never overwrites anything; give a new folder")
     return manifest

@@ -33,7 +33,7 @@ def export_exlpose(folder: Path, out: Path) -> int:
     """
     manifest = read_for_export(folder, out)
     if not manifest.pairs or any(entry.low_size for entry in manifest.pairs):
-        raise ExlcapError(f"{folder} does not fit the ExLPose layout: its bright and dark images do not have the same pixels",
+        raise ExlcapError(f"{folder} does not fit the ExLPose layout: its dark images have other pixels",
                           "build it with `--warp well` or `--warp low`")  # fmt: skip
     names = official_names(manifest)
     for entry in manifest.pairs:
