@@ -86,12 +86,10 @@ def read_linear(path: Path, pedestal: int) -> Linear:
     pedestal: of its data set (dataset.json), 0 in those built before version 0.2, whose noise is clipped at black.
     Raises ExlcapError when the file is missing or damaged, or not a 16-bit image.
     """
-    import cv2
-
     image = read_image(path)
     if image.dtype != np.uint16:
         raise ExlcapError(f"{path} is not a 16-bit image", "only `exlcap build --depth 16` stores linear light")
-    linear: Linear = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32)
+    linear: Linear = image.astype(np.float32)
     linear -= np.float32(pedestal)
     linear /= np.float32(WHITE_16 - pedestal)
     return linear

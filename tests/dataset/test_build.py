@@ -441,8 +441,9 @@ def test_people_outside_the_common_area_are_counted_and_said(tmp_path):
     outside = replace(pair.well[0], id="far", box=(-30.0, 5.0, 20.0, 40.0), keypoints=np.zeros((14, 3)))
     unlabelled = replace(pair.well[0], id="unlabelled", keypoints=np.zeros((14, 3)))
     crowd = replace(pair.well[0], id="crowd", iscrowd=True)
-    people = (*pair.well, outside, unlabelled, crowd)
-    write_labels(path, replace(labels, pairs={name: replace(pair, well=people)}))
+    others = (outside, unlabelled, crowd)
+    both = replace(pair, well=(*pair.well, *others), low=(*pair.low, *others))
+    write_labels(path, replace(labels, pairs={name: both}))
     done = exlcap(workspace, "build", "--test", "alley", "--json")
     assert "note: 1 labels of people are left out: wholly outside" in done.stderr
     assert list(json.loads(done.stdout)["left_out"].values()) == [1]
