@@ -13,7 +13,7 @@ from exlcap.core.labels import Box
 from exlcap.core.rig import Light
 from exlcap.train.config import Config
 from exlcap.train.results.inference import Predictions
-from exlcap.train.results.people import predict_people
+from exlcap.train.results.picture import predict_people
 from exlcap.train.results.trained import Trained, load_best
 
 

@@ -129,7 +129,7 @@ def test_lsbn_statistics_are_the_mean_of_the_processes_own_and_in_one_light_only
         if name.endswith(("running_mean", "running_var")):
             torch.testing.assert_close(saved[name], (own[0][name] + own[1][name]) / 2, rtol=1e-3, atol=1e-5)
     assert not torch.allclose(own[0]["backbone.bn1.low.running_mean"], own[1]["backbone.bn1.low.running_mean"])
-    assert row.loss == pytest.approx(sum(losses) / 2, rel=1e-4)
+    assert row.losses["loss"] == pytest.approx(sum(losses) / 2, rel=1e-4)
 
 
 def test_shares_of_a_batch_are_all_of_it_and_differ_by_one_at_most() -> None:

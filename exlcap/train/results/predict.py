@@ -22,8 +22,8 @@ from exlcap.core.workspace import numbered
 from exlcap.train.data.people import Rgb8
 from exlcap.train.results.gallery import amplified
 from exlcap.train.results.inference import Flip, Predictions
-from exlcap.train.results.people import predict_people
 from exlcap.train.results.photos import Photo, find_photos, read_photo, with_boxes
+from exlcap.train.results.picture import predict_people
 from exlcap.train.results.precision import coco_keypoints
 from exlcap.train.results.trained import Trained, load_best
 

@@ -16,7 +16,7 @@ from exlcap.core.errors import ExlcapError
 from exlcap.train.data.crops import Crop
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
-from exlcap.train.results import predict as predicting
+from exlcap.train.results import picture as picture_module
 from exlcap.train.results.inference import Predictions
 from exlcap.train.results.photos import find_photos, read_photo, with_boxes
 from exlcap.train.runs import save_checkpoint
@@ -137,7 +137,7 @@ def middles(model: object, crops: list[Crop], config: object, flip: str) -> Pred
 def test_results_are_coco_keypoint_results_with_pictures_beside_them(
     lab: Path, predict: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predicting, "predict", middles)
+    monkeypatch.setattr(picture_module, "predict_crops", middles)
     for name in ("low/a.png", "low/b.png", "low/c.png"):
         write(tmp_path / "images" / name)
     path = coco(tmp_path / "c.json", ["low/a.png", "low/b.png"], {0: [[10, 10, 20, 20], [0, 0, 8, 8]]})
