@@ -6,7 +6,8 @@ CPN on ResNet-50 with LSBN, 256x192, low light, batches of 1 and 32 crops, one c
   the official code computes them at test;
 - as_trained: the network of `exlcap eval`, where 1x1 convolutions come before up-samplings and GlobalNet's heat maps,
   which nobody asks for, are left out;
-- folded: the same with BatchNorm in the convolutions (train/fold.py), channels last; folded_bf16: in bfloat16;
+- folded: the same with BatchNorm in the convolutions (exlcap.train.networks.fold), channels last; folded_bf16: in
+  bfloat16;
 - onnxruntime: what `exlcap export` writes.
 
 All have the same weights and see the same crops; how far their joints lie apart is printed. Calls are interleaved and

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
+import faulthandler
 import os
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,8 @@ settings.load_profile("exlcap")
 
 SLOW_LIMIT_S = 1800
 """A test marked slow may take this long; the limit of the others stands in pyproject.toml."""
+GRACE_S = 10.0
+"""Threads may need so long to end after a test."""
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SMALL = {"width = 960": "width = 320", "height = 600": "height = 200", "people = [4, 6]": "people = [2, 3]"}
 
@@ -40,6 +46,39 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     seed = config.getoption("randomly_seed", None)
     if seed is not None:
         terminalreporter.write_line(f"the same order again: --randomly-seed={seed}")
+
+
+LEFT_OVER: list[threading.Thread] = []
+"""Threads that tests left running, for which Python would wait for ever at its end."""
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left_running() -> Iterator[None]:
+    """Fail a test that leaves a thread which would keep the process from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [one for one in threading.enumerate() if not (one in before or one.daemon or _of_a_pool(one))]
+    for thread in left:
+        thread.join(GRACE_S / len(left))
+    left = [thread for thread in left if thread.is_alive()]
+    if left:
+        LEFT_OVER.extend(left)
+        faulthandler.dump_traceback(all_threads=True)
+        pytest.fail(f"left running: {', '.join(thread.name for thread in left)}; join it, or end it in a fixture")
+
+
+def _of_a_pool(thread: threading.Thread) -> bool:
+    """Python ends the threads of a concurrent.futures pool by itself."""
+    return getattr(thread, "_target", None) is concurrent.futures.thread._worker
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """End the process although a thread is left, once everything is reported."""
+    if any(thread.is_alive() for thread in LEFT_OVER):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 TESTS = """
 import collections, itertools, threading
@@ -44,3 +46,14 @@ def test_what_no_python_code_can_interrupt_ends_its_worker_alone(tmp_path):
     said = run(tmp_path, NEVER_LEAVES_C, "-n", "1", "-o", "timeout=6", "-o", "faulthandler_timeout=12")
     assert "crashed while running" in said and "in test_hangs" in said, said
     assert "1 failed, 2 passed" in said, said
+
+
+LEAVES_A_THREAD = 'threading.Thread(target=threading.Event().wait, name="never-joined").start()'
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_a_thread_that_is_left_running_fails_its_test_and_the_process_ends(tmp_path, workers):
+    conftest = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(conftest.replace("GRACE_S = 10.0", "GRACE_S = 0.5"))
+    said = run(tmp_path, LEAVES_A_THREAD, *workers)
+    assert "left running: never-joined" in said and "3 passed, 1 error" in said, said

@@ -55,8 +55,8 @@ def annotate_command(
 
     A pose network makes the labels; its weights are downloaded by the first run. With --from they come from hand labels
     instead: images are matched to pairs by name, so plaza-t001-k04-000052.png labels that pair's bright frame. Running
-    again never changes a person who was accepted, edited or rejected. A network changes nobody who was labelled by hand
-    and skips pairs that it has labelled already, so an interrupted run can be resumed. A card is a TOML file that
+    again never changes a person who was accepted, edited or rejected. A network leaves people labelled by hand as they
+    are and skips pairs that it has labelled already, so an interrupted run can be resumed. A card is a TOML file that
     describes a network; those that come with exlcap are examples.
 
     \b

@@ -135,7 +135,7 @@ def read_jsonl(path: Path) -> tuple[list[Any], bool]:
         except ValueError:
             raise ExlcapError(
                 f"{path}: line {number} is damaged",
-                "restore the file from a copy, or delete that line to give up its record",
+                "restore the file from a copy, or delete that line, which loses that record",
             ) from None
     return records, bool(tail)
 

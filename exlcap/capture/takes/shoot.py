@@ -180,7 +180,7 @@ def shoot_plan(
         reason, whole = problem.message, before + recorder.written
         raise ExlcapError(
             f"{plan.folder.name} ended early: {reason}",
-            f"{problem.hint}; then finish the take, of which {whole} pairs are whole, with `{go_on}`",
+            f"{problem.hint}; then finish the take ({whole} pairs are safe) with `{go_on}`",
         ) from error
     finally:
         missed = {light: camera.missed_triggers for light, camera in cameras.items()}

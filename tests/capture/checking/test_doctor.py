@@ -10,7 +10,7 @@ import pytest
 
 from exlcap.capture.cameras.contract import Link
 from exlcap.capture.cameras.simulated import Fault, Line, SimulatedCamera
-from exlcap.capture.checking import host as host_checks
+from exlcap.capture.checking import host
 from exlcap.capture.checking.host import (
     check_controllers,
     check_disk_space,
@@ -80,20 +80,20 @@ def test_the_disk_is_measured_and_left_as_it_was(lab):
 
 def test_a_disk_that_is_slower_than_the_pulses_is_a_warning(lab, monkeypatch):
     clock = iter(range(0, 1000, 1))
-    monkeypatch.setattr(host_checks, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     row = check_disk_speed(lab.rig, lab.root)
     assert row.state == "WARN" and "pulses will wait for the disk" in row.todo
 
 
 def test_a_disk_without_room_for_a_take_fails(lab, monkeypatch):
     assert check_disk_space(lab.rig, lab.root).state == "OK"
-    monkeypatch.setattr(host_checks, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=1_000_000)))
+    monkeypatch.setattr(host, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=1_000_000)))
     row = check_disk_space(lab.rig, lab.root)
     assert row.state == "FAIL" and row.found.startswith("0.0 GB free")
 
 
 def test_no_mongod_is_a_warning_that_names_who_needs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(host_checks, "find_mongod", lambda: tmp_path / "mongod")
+    monkeypatch.setattr(host, "find_mongod", lambda: tmp_path / "mongod")
     row = check_mongod()
     assert row.state == "WARN" and "does not run" in row.found
 

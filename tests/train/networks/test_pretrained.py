@@ -20,7 +20,7 @@ from exlcap.core.downloads import weights_folder
 from exlcap.core.errors import ExlcapError
 from exlcap.train.config import Config
 from exlcap.train.loop import new_state
-from exlcap.train.networks import pretrained as backbones
+from exlcap.train.networks import pretrained
 from exlcap.train.networks.pose_net import PoseNet
 from exlcap.train.networks.pretrained import IMAGENET, backbone_file, check_backbone, load_backbone
 from exlcap.train.networks.resnet import ResNet
@@ -134,7 +134,7 @@ def served(tmp_path: Path, checkpoint: dict[str, Tensor], monkeypatch: pytest.Mo
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("EXLCAP_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(backbones, "SOURCE", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(pretrained, "SOURCE", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setitem(IMAGENET, 18, (file.name, sha256))
         yield file
         server.shutdown()

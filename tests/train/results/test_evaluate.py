@@ -15,7 +15,7 @@ from exlcap.train.config import Config
 from exlcap.train.data.people import TEST_SPLITS, LabelledPerson, Split, read_split
 from exlcap.train.networks.pose_net import build_model
 from exlcap.train.prepare import new_config
-from exlcap.train.results import evaluate as results_module
+from exlcap.train.results import evaluate
 from exlcap.train.results.evaluate import EvalProtocol, judge, read_tests
 from exlcap.train.results.gallery import STRIP, TILE_HEIGHT, write_gallery
 from exlcap.train.results.inference import Predictions
@@ -132,7 +132,7 @@ def test_who_is_in_several_splits_is_looked_at_once(
         asked.extend(people)
         return Predictions(np.stack([f.keypoints[:, :2] for f in people]), np.ones((len(people), 14)))
 
-    monkeypatch.setattr(results_module, "predict_in_images", perfect)
+    monkeypatch.setattr(evaluate, "predict_in_images", perfect)
     splits = read_tests(folder)
     trained = Trained(build_model(config.model, True, 0), config, 1, "")
     found = judge(trained, folder, splits, EvalProtocol())

@@ -18,7 +18,7 @@ from exlcap.train.data.heatmaps import targets, to_map
 from exlcap.train.data.people import Split, read_split
 from exlcap.train.networks.pose_net import Output
 from exlcap.train.prepare import new_config
-from exlcap.train.results import inference as predict_module
+from exlcap.train.results import inference
 from exlcap.train.results.inference import OFFICIAL_PAIRS, Predictions, heatmaps, predict_crops, unmirrored
 from exlcap.train.results.precision import Scores, oks, score_split
 
@@ -121,7 +121,7 @@ def test_perfect_heat_maps_score_100_with_flip_test_and_without_bias(
     assert split is not None
     config = new_config("small", None, {"data": "sticks"})
     crops = crop_people(folder, split.people, (config.model.height, config.model.width), config.input)
-    monkeypatch.setattr(predict_module, "BATCH", 3)
+    monkeypatch.setattr(inference, "BATCH", 3)
     oracle = Oracle(crops, config, batch=3)
     found = predict_crops(oracle, crops, config, "mirror")  # type: ignore[arg-type]
     assert oracle.answers == []
