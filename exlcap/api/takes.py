@@ -140,10 +140,13 @@ class LabPair:
         labels = self.take.labels
         return None if labels is None else labels.pairs.get(self.id)
 
-    def aligned(self) -> AlignedPair:
+    def aligned(self, warp: Light = "well") -> AlignedPair:
         """Both images on one grid, as ``exlcap build`` makes them before it rounds them to 8 bits.
 
-        The bright image is cropped to the area that both cameras see, the dark one is warped onto it.
+        Args:
+            warp: Which image is resampled: "well" warps the bright one onto the dark one, whose pixels stay as they
+                are (the default of ``exlcap build``), "low" does the opposite. Both are cropped to the area that both
+                cameras see.
 
         Returns:
             Linear light, float32 (h, w, 3) each, RGB, 0 at black and 1 at the sensor's white, not clipped.
@@ -163,7 +166,7 @@ class LabPair:
                 f"no alignment in {self.take.workspace.alignments}",
                 "shoot a static reference with `exlcap shoot --reference`, then run `exlcap align`",
             )
-        return AlignedPair(*develop_aligned(self.take.stored, self.stored, self.take.alignment))
+        return AlignedPair(*develop_aligned(self.take.stored, self.stored, self.take.alignment, warp))
 
 
 @dataclass(frozen=True)

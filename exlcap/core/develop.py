@@ -125,12 +125,14 @@ def develop_frame(take: Take, pair: Pair, light: Light, alignment: Alignment | N
     return develop(take.raw(pair, light), development_of(take.header.rig, light, alignment))
 
 
-def develop_aligned(take: Take, pair: Pair, alignment: Alignment) -> tuple[Linear, Linear]:
+def develop_aligned(take: Take, pair: Pair, alignment: Alignment, warp: Light) -> tuple[Linear, Linear]:
     """Both frames of a pair in linear light on one grid, well-lit and low-light: float32 (h, w, 3) each.
 
-    The grid is the alignment's common crop of the bright frame, onto which the dark frame is warped.
+    warp: the frame that is warped onto the other one; the grid is the common crop of the other.
     """
     well, low = (develop_frame(take, pair, light, alignment) for light in LIGHTS)
+    if warp == "well":
+        return well_on_low(well, alignment), cropped_low(low, alignment)
     return cropped(well, alignment), low_on_well(low, alignment)
 
 

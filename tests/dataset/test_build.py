@@ -498,7 +498,7 @@ def test_kill_9_in_the_middle_and_build_again(tmp_path):
     assert "of 24 pairs are built already" in done.stderr
     manifest = read_complete(workspace.dataset("main"))
     assert len(manifest.pairs) == 24
-    other = build(workspace, "whole", Parameters(), collect_labelled_pairs(workspace, 1))
+    other = build(workspace, "whole", manifest.parameters, collect_labelled_pairs(workspace, 1))
     assert other.pairs == manifest.pairs
 
 

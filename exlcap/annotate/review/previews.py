@@ -103,7 +103,7 @@ def _write_pictures(folder: Path, item: ReviewPair) -> str:
 
 def pictures(item: ReviewPair) -> dict[str, Rgb8]:
     """Pictures of the three slices, uint8 (H, W, 3) sRGB; the amplified one is made from 12 bits."""
-    well, low = develop_aligned(item.take, item.pair, item.alignment)
+    well, low = develop_aligned(item.take, item.pair, item.alignment, "low")
     return {"well": to_srgb(well), "low": to_srgb(low), "low_amplified": to_srgb(amplified(low))}
 
 
