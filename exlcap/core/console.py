@@ -23,6 +23,11 @@ def result(text: str, data: Any, as_json: bool) -> None:
     click.echo(json.dumps(data, allow_nan=False) if as_json else text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, for people: "1 orphan", "2 orphans". noun: one whose plural ends in s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 @contextmanager
 def progress(label: str, total: int, limit_s: float | None = None) -> Iterator[Callable[[str], None]]:
     """Show progress over `total` steps; call the yielded function once per step, with a remark.

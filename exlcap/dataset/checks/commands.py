@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from exlcap.cli import workspace_of
-from exlcap.core.console import json_option, result
+from exlcap.core.console import counted, json_option, result
 from exlcap.core.errors import ExlcapError
 
 
@@ -20,8 +20,8 @@ def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json
     """Name every defect of a data set or a COCO keypoint file.
 
     PATH is the name or folder of a data set, or any COCO keypoint file in CrowdPose order. Exits with code 1 when there
-    are errors. --fix writes a copy in which ids, areas, counts and joints outside the image are corrected, and lists
-    every change.
+    are errors. --fix writes a copy in which ids, areas, counts and joints outside the image are corrected and
+    missing or damaged files of the data card are written anew, and lists every change.
 
     \b
     Example:
@@ -40,8 +40,8 @@ def validate_command(ctx: click.Context, path: str, fix_to: Path | None, as_json
     changes: list[Change] = []
     if fix_to is not None:
         changes = fix_file(subject.files[0], fix_to) if target.is_file() else fix_dataset(target, subject.files, fix_to)
-        lines = [f"  {c.file} annotation {c.annotation_id}: {c.text}" for c in changes]
-        text = "\n".join([text, f"{len(changes)} changes in {fix_to}:", *lines])
+        lines = [f"  {c.place()}: {c.text}" for c in changes]
+        text = "\n".join([text, f"{counted(len(changes), 'change')} in {fix_to}:", *lines])
     data = {
         "path": str(target),
         "counts": counts(findings),

@@ -14,18 +14,25 @@ import numpy as np
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_file, write_json
 from exlcap.core.joints import JOINTS, N_JOINTS, OKS_AREA_FACTOR
+from exlcap.dataset.checks.card_checks import broken_card_files, refuse_unwritable, write_card_file
 from exlcap.dataset.formats.keypoint_file import Json, KeypointFile, Listed
 from exlcap.dataset.manifest import read_manifest, write_manifest
+
+CARD_FILE = "card file"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change. annotation_id: as before the change."""
+    """One change. annotation_id: as before the change; None for a file of the data card."""
 
     what: str
     file: str
     annotation_id: Any
     text: str
+
+    def place(self) -> str:
+        """Where, for people."""
+        return self.file if self.what == CARD_FILE else f"{self.file} annotation {self.annotation_id}"
 
 
 def fix_file(file: KeypointFile, out: Path) -> list[Change]:
@@ -37,9 +44,13 @@ def fix_file(file: KeypointFile, out: Path) -> list[Change]:
 
 
 def fix_dataset(folder: Path, files: tuple[KeypointFile, ...], out: Path) -> list[Change]:
-    """Copy a data set of ours to `out` with corrected annotation files. Raises ExlcapError when `out` exists."""
+    """Copy a data set of ours to `out` with corrected annotation files and, where it lacks files of its card, new ones.
+
+    Raises ExlcapError when `out` exists, or the card can only be written by the build that the data set is of.
+    """
     _refuse_existing(out)
     manifest = read_manifest(folder)
+    refuse_unwritable(folder, manifest)
     shutil.copytree(folder, out, ignore=shutil.ignore_patterns("dataset.json"))  # it says "complete": written last
     changes: list[Change] = []
     sums = {}
@@ -50,6 +61,9 @@ def fix_dataset(folder: Path, files: tuple[KeypointFile, ...], out: Path) -> lis
             write_json(path, content)
         sums[file.name] = sha256_file(path)
         changes += made
+    for name in broken_card_files(folder, manifest):
+        write_card_file(out, name, manifest)
+        changes.append(Change(CARD_FILE, name, None, "written anew"))
     write_manifest(out, manifest.model_copy(update={"annotations_sha256": sums}))
     return changes
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from exlcap.core.files import sha256_file
 from exlcap.core.light_levels import lighting_split
+from exlcap.dataset.checks.card_checks import CARD_REMEDIES, card_damage
 from exlcap.dataset.checks.image_files import ImageFile
 from exlcap.dataset.checks.label_checks import Check, Defect
 from exlcap.dataset.finish import card_files
@@ -22,11 +23,6 @@ BLACK = 1 / 255
 SATURATED_SHARE = 0.5
 LEVELS = {"LL-N": "LL-N", "LL-H": "LL-H", "LL-E": "LL-E", "Normal": "LL-N", "Hard": "LL-H", "Extreme": "LL-E"}
 """Lighting level by the end of an annotation file's name, in our data sets and in the published ones."""
-CARD_REMEDIES = {
-    "built": "run the same `exlcap build` again, which writes it",
-    "imported": "remove the data set and import it again",
-    "simulated": "remove the data set and simulate it again",
-}
 
 
 @dataclass(frozen=True)
@@ -164,6 +160,14 @@ def _card_missing(subject: Subject) -> Iterator[Defect]:
             yield Defect(f"it is part of the data card; {CARD_REMEDIES[subject.manifest.origin]}", name)
 
 
+def _card_damaged(subject: Subject) -> Iterator[Defect]:
+    if subject.manifest is None or subject.folder is None:
+        return
+    for name in card_files(subject.manifest):
+        if (subject.folder / name).is_file() and (damage := card_damage(subject.folder, name, subject.manifest)):
+            yield Defect(f"it {damage}; {CARD_REMEDIES[subject.manifest.origin]}", name)
+
+
 def _black_image(subject: Subject) -> Iterator[Defect]:
     for file, image, picture in subject.readable():
         if picture.brightest <= BLACK:
@@ -190,6 +194,7 @@ SET_CHECKS: tuple[Check[Subject], ...] = (
     Check("wrong_lighting_split", "error", "images in the wrong lighting split for their gain", _wrong_lighting_split),
     Check("checksum_mismatch", "error", "files that changed since the data set was made", _checksum_mismatch),
     Check("card_missing", "error", "missing parts of the data card", _card_missing),
+    Check("card_damaged", "error", "parts of the data card that are empty, damaged or wrong", _card_damaged),
     Check("unpaired_person", "warning", "people that only one image of a pair lists", _unpaired_person),
     Check("black_image", "warning", "black images", _black_image),
     Check("saturated_image", "warning", "saturated images", _saturated_image),

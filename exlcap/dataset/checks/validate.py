@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from exlcap.core.console import counted
 from exlcap.core.errors import ExlcapError
 from exlcap.dataset.checks.image_files import read_image_files
 from exlcap.dataset.checks.label_checks import LABEL_CHECKS, SEVERITIES, Finding
@@ -58,7 +59,8 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 def findings_text(subject: Subject, findings: Sequence[Finding]) -> str:
     """For people: every check with findings, and the first of them."""
     images, people = len(list(subject.images())), sum(len(file.people) for file in subject.files)
-    lines = [f"{len(subject.files)} annotation files, {images} images, {people} annotations"]
+    parts = [counted(len(subject.files), "annotation file"), counted(images, "image"), counted(people, "annotation")]
+    lines = [", ".join(parts)]
     for check, count in counts(findings).items():
         of_check = [finding for finding in findings if finding.check == check]
         lines.append(f"{of_check[0].severity:<8} {check:<22} {count:>6}")
@@ -66,7 +68,7 @@ def findings_text(subject: Subject, findings: Sequence[Finding]) -> str:
         if count > SHOWN:
             lines.append(f"    ... and {count - SHOWN} more (--json lists all)")
     errors = sum(finding.severity == "error" for finding in findings)
-    lines.append(f"{errors} errors" if errors else "no errors")
+    lines.append(counted(errors, "error") if errors else "no errors")
     return "\n".join(lines)
 
 
