@@ -26,6 +26,8 @@ Driver = Literal["pylon", "simulated"]
 FaultKind = Literal["miss", "drop", "double", "failed", "late", "stall", "unplug", "counter reset", "noise"]
 Row3 = tuple[float, float, float]
 Matrix3 = tuple[Row3, Row3, Row3]
+DriftPpm = Annotated[float, Field(ge=-1000, le=1000)]
+"""How much faster than true time a clock runs, in parts per million; quartz stays within 100."""
 WHITE_DN = 4095
 """Largest value of a 12-bit pixel."""
 GREY_TOLERANCE = 0.02
@@ -226,7 +228,7 @@ class Simulated(Record):
     a shutter opens. stale_frames: frames after a change of settings that are still exposed at the former one.
     """
 
-    clock_drift_ppm: tuple[float, float] = (-12.0, 38.0)
+    clock_drift_ppm: tuple[DriftPpm, DriftPpm] = (-12.0, 38.0)
     clock_jitter_us: float = Field(default=1.0, ge=0, le=10_000)
     stale_frames: int = Field(default=0, ge=0, le=100)
     faults: tuple[SimulatedFault, ...] = ()

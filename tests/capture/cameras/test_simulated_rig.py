@@ -225,6 +225,8 @@ def read(text):
         ("stale_frames = 0", 'faults = [{ light = "low", pulse = -1, kind = "drop" }]', r"simulated\.faults\.0\.pulse"),
         ("stale_frames = 0", 'faults = [{ light = "low", pulse = 1, kind = "drop" }, '
                              '{ light = "low", pulse = 1, kind = "miss" }]', "two faults of the low camera at pulse 1"),
+        ("[-12.0, 38.0]", "[-1e9, 38]", r"simulated\.clock_drift_ppm\.0.* -1000"),
+        ("[-12.0, 38.0]", "[0, 1000.5]", r"simulated\.clock_drift_ppm\.1.* 1000"),
         ("stale_frames = 0", "stale = 1", "unknown key 'simulated.stale'"),
         ('driver = "simulated"', 'driver = "flir"', "driver"),
         ('driver = "simulated"', 'driver = "pylon"', r'\[simulated\] table needs driver = "simulated"'),
