@@ -50,22 +50,23 @@ INTRODUCTION = f"""\
 # Faults: what the operator sees, what is kept
 
 Made by `python -m tests.capture.takes.test_fault_table`, which provokes every fault in a take; a
-test keeps it true. The take has {PAIRS} pairs after one guard frame; at pulse {AT} the fault befalls the
+test keeps it true. The take has {PAIRS} pairs after one guard frame; at pulse {AT} the fault hits the
 dark camera. Both cameras are wired to one trigger line and have chunks and counters (sync mode
 `timer`); `tests/capture/` does the same for the other modes.
 
-To see the faults of one camera yourself, make a rig with `exlcap init --simulated`, choose faults in
-the `[simulated]` table of its rig.toml, and run `exlcap shoot`.
+To see the faults of one camera yourself, make a rig with `exlcap init --simulated`, choose faults
+in the `[simulated]` table of its rig.toml, and run `exlcap shoot`.
 
-Whatever happens, a pair is both frames of one pulse, and every pair that `pairs.jsonl` lists is whole
-on the disk. A pulse that gave no pair is fired again, so a take with orphans still ends with all its
-pairs. After an early end the message gives the command that finishes the take,
+Whatever happens, a pair is both frames of one pulse, and every pair that `pairs.jsonl` lists is
+whole on the disk. A pulse that gave no pair is fired again, so a take with orphans still ends with
+all its pairs; `exlcap shoot` and `exlcap verify` sum up in one line why there are orphans. After
+an early end the message gives the command that finishes the take,
 `exlcap shoot --scene NAME --resume`.
 
 A pair in flight is one that is not listed yet: being exposed, fetched or written. On a disk that
 keeps up there is one; on a slower disk pairs wait in memory, up to 512 MB of them, before pulses
-pause. The line of progress shows how many wait. Ctrl-C, an unplugged camera and a take that is given
-up write them all; `kill -9` and a power cut lose them.
+pause. The line of progress shows how many wait. Ctrl-C, an unplugged camera and a take that is
+given up write them all; `kill -9` and a power cut lose them.
 
 | fault | exit code | message | pairs kept | `orphans.jsonl` | after `--resume` |
 |---|---|---|---|---|---|
