@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from exlcap.capture.cameras.contract import describe, same_setting
+from exlcap.capture.takes.orphan_causes import orphan_remarks
 from exlcap.capture.takes.skew import Skew, measure_skew, skew_text
 from exlcap.capture.takes.summary import ignored_pulses
-from exlcap.core.console import progress
+from exlcap.core.console import counted, progress
 from exlcap.core.drift import Drift, describe_drift, read_drift
 from exlcap.core.errors import ExlcapError
 from exlcap.core.files import sha256_bytes
@@ -112,7 +113,7 @@ def _drift(take: Take, workspace: Workspace | None, measurable: bool) -> Drift |
 
 def _whole_problems(take: Take) -> list[str]:
     """What is wrong with a take as a whole."""
-    problems = [f"step k = {k} lacks {count} pairs" for k, count in take.missing().items()]
+    problems = [f"step k = {k} lacks {counted(count, 'pair')}" for k, count in take.missing().items()]
     if take.header.kind == "reference" and take.header.status == "complete" and take.header.reason:
         problems.append(take.header.reason)
     if take.header.status != "complete":
@@ -189,14 +190,14 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _remarks(take: Take) -> list[str]:
-    """Traces of a crash, or of pulses that came too soon, that do no harm."""
+    """What does no harm: causes of orphans, pulses that came too soon, traces of a crash."""
     listed = {frame.file for pair in take.pairs for frame in (pair.well, pair.low)}
     on_disk = {path.relative_to(take.folder).as_posix() for path in take.folder.glob("raw/*/*.tif")}
-    remarks = ignored_pulses(take.header)
+    remarks = [*orphan_remarks(take), *ignored_pulses(take.header)]
     if take.torn:
         remarks.append("the last line of a list was cut off by a crash and is ignored")
     if on_disk - listed:
-        remarks.append(f"{len(on_disk - listed)} frames on the disk are in no pair: left by a crash in mid-pair")
+        remarks.append(f"{counted(len(on_disk - listed), 'frame')} on the disk in no pair: left by a crash in mid-pair")
     return remarks
 
 

@@ -23,7 +23,7 @@ from exlcap.capture.takes.reference import mark_motion
 from exlcap.capture.takes.schedule import check_limits, pairs_bytes
 from exlcap.capture.takes.session import Session, pairing_key, shoot_step
 from exlcap.capture.takes.summary import Report
-from exlcap.core.console import progress, say
+from exlcap.core.console import counted, progress, say
 from exlcap.core.errors import ExlcapError, Refused
 from exlcap.core.rig import LIGHTS, Light, Rig
 from exlcap.core.take import REFERENCE, TakeHeader, TakeWriter, read_take
@@ -210,7 +210,7 @@ def at_terminal(pairs: int) -> Iterator[Operator]:
         seconds = (newest[-1][1] - newest[0][1]) / 1e9
         rate = f"{(len(newest) - 1) / seconds:.1f} pairs/s, " if seconds else ""
         return (
-            f"k = {shot.step.k}, {rate}{tally.waiting} wait for the disk, {tally.orphans} orphans, "
+            f"k = {shot.step.k}, {rate}{tally.waiting} wait for the disk, {counted(tally.orphans, 'orphan')}, "
             f"{tally.clipped_share:.2%} clipped"
         )
 

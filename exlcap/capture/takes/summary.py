@@ -9,7 +9,9 @@ from typing import Any
 
 from exlcap.align.checks import STATIC
 from exlcap.capture.checking.pulses import looks_swapped
+from exlcap.capture.takes.orphan_causes import orphan_causes, orphan_remarks
 from exlcap.capture.takes.skew import Skew, measure_skew, skew_text
+from exlcap.core.console import counted
 from exlcap.core.rig import LIGHTS, WHITE_DN
 from exlcap.core.take import Take, TakeHeader
 
@@ -86,6 +88,7 @@ class Report:
             "pairs": len(self.take.pairs),
             "new_pairs": self.new_pairs,
             "orphans": len(self.take.orphans),
+            "orphan_causes": [cause.data() for cause in orphan_causes(self.take)],
             "pairs_per_s": round(self.pairs_per_s, 2),
             "roles_look_swapped": self.swapped,
             "moved": self.moved,
@@ -118,8 +121,10 @@ class Report:
             )
             lines.append(f"  {row['k']:>2}  {row['pairs']:>5}   {levels}")
         lines.append(
-            f"{data['pairs']} pairs whole, {data['orphans']} orphans, {data['pairs_per_s']:.1f} pairs/s while grabbing"
+            f"{counted(data['pairs'], 'pair')} whole, {counted(data['orphans'], 'orphan')}, "
+            f"{data['pairs_per_s']:.1f} pairs/s while grabbing"
         )
+        lines += orphan_remarks(self.take)
         lines.append(f"skew of the shutters: {skew_text(self.skew)}")
         lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
         lines += ignored_pulses(self.take.header)
@@ -136,7 +141,7 @@ class Report:
 def ignored_pulses(header: TakeHeader) -> list[str]:
     """What cameras reported of pulses that came before they were ready, for people."""
     return [
-        f"the {light} camera ignored {count} pulses, which came before it was ready: lower sync.pulse_hz"
+        f"the {light} camera ignored {counted(count, 'pulse')}, which came before it was ready: lower sync.pulse_hz"
         for light, count in header.missed_triggers.items()
         if count
     ]

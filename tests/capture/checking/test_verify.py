@@ -94,7 +94,7 @@ def other_setting(exposure_us):
         (lambda lines: lines[0]["well"].update(read_back=other_setting(900.0)), "read back 900.00 us"),
         (lambda lines: lines[0]["well"].update(chunk=other_setting(500.0)), "its chunk says 500.00 us"),
         (lambda lines: lines[0]["well"].update(chunk=None), "carries no chunk data"),
-        (lambda lines: lines.pop(), "step k = 4 lacks 1 pairs"),
+        (lambda lines: lines.pop(), "step k = 4 lacks 1 pair"),
         (lambda lines: lines.append(lines[-1]), "k = 4 pulse 3 is listed 2 times"),
     ],
 )  # fmt: skip
@@ -117,8 +117,9 @@ def test_pulses_that_a_camera_ignored_are_noted_with_what_to_do(simulated):
     assert take.header.missed_triggers == {"well": 0, "low": 1}
     verdict = verify_take(take.folder, "take")
     assert verdict.problems == []
-    (remark,) = verdict.remarks
-    assert remark.startswith("the low camera ignored 1 pulses") and "lower sync.pulse_hz" in remark
+    (orphans, remark) = verdict.remarks
+    assert orphans.startswith("2 orphans: ")
+    assert remark.startswith("the low camera ignored 1 pulse,") and "lower sync.pulse_hz" in remark
 
 
 def test_the_command_tells_all_takes_and_fails_when_one_is_wrong(lab, exlcap):
