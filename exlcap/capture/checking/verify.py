@@ -10,7 +10,7 @@ from typing import Any
 
 from exlcap.capture.cameras.contract import describe, same_setting
 from exlcap.capture.takes.orphan_causes import orphan_remarks
-from exlcap.capture.takes.skew import Skew, measure_skew, skew_text
+from exlcap.capture.takes.skew import NOT_MEASURABLE, Skew, measure_skew, skew_text
 from exlcap.capture.takes.summary import ignored_pulses
 from exlcap.core.console import counted, progress
 from exlcap.core.drift import Drift, describe_drift, read_drift
@@ -23,13 +23,17 @@ from exlcap.core.workspace import Workspace, numbered
 
 @dataclass
 class Verdict:
-    """What is known of a take after all checks. problems: what is wrong; remarks: what is odd but harmless."""
+    """What is known of a take after all checks. problems: what is wrong; remarks: what is odd but harmless.
+
+    skew_line: the skew for people, or why there is none.
+    """
 
     take: str
     pairs: int = 0
     orphans: int = 0
     missing: int = 0
     skew: Skew | None = None
+    skew_line: str = NOT_MEASURABLE
     drift: Drift | None = None
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -88,6 +92,7 @@ def verify_take(folder: Path, name: str, workspace: Workspace | None = None) -> 
     verdict.pairs, verdict.orphans = len(take.pairs), len(take.orphans)
     verdict.missing = sum(take.missing().values())
     verdict.skew = measure_skew(take)
+    verdict.skew_line = skew_text(verdict.skew, take)
     verdict.problems += _whole_problems(take)
     for pair in take.pairs:
         verdict.problems += [f"k = {pair.k} pulse {pair.index}: {problem}" for problem in _pair_problems(take, pair)]
@@ -207,7 +212,7 @@ def verdict_table(verdicts: list[Verdict]) -> str:
     for verdict in verdicts:
         lines.append(
             f"{verdict.take:<32} {verdict.pairs:>6} {verdict.missing:>5} {verdict.orphans:>7}  "
-            f"{'WRONG ' if verdict.problems else 'SKEW  ' if verdict.beyond else 'ok    '}  {skew_text(verdict.skew)}"
+            f"{'WRONG ' if verdict.problems else 'SKEW  ' if verdict.beyond else 'ok    '}  {verdict.skew_line}"
         )
         lines += [f"    wrong: {problem}" for problem in verdict.problems]
         lines += [f"    note: {remark}" for remark in verdict.remarks]

@@ -126,6 +126,18 @@ def _fit(well: npt.NDArray[np.float64], lag: npt.NDArray[np.float64]) -> tuple[f
     return float(slope), float(offset)
 
 
-def skew_text(skew: Skew | None) -> str:
-    """For people."""
-    return NOT_MEASURABLE if skew is None else skew.text()
+def skew_text(skew: Skew | None, take: Take) -> str:
+    """For people. skew: of `take`; None where it cannot be measured, and the text says why."""
+    return f"{NOT_MEASURABLE}: {_why_not(take.pairs)}" if skew is None else skew.text()
+
+
+def _why_not(pairs: Sequence[Pair]) -> str:
+    """Why `measure_skew` gives None; first what more pairs would not mend."""
+    frames = [(pair.well, pair.low) for pair in pairs]
+    if any(well.device_time_ns is None or low.device_time_ns is None for well, low in frames):
+        return "not every frame carries a time of its camera's clock"
+    if any(well.device_time_source != low.device_time_source for well, low in frames):
+        return "the cameras' times mark different moments of a frame"
+    if len(pairs) < FEWEST_PAIRS:
+        return f"needs at least {FEWEST_PAIRS} pairs, the take has {len(pairs)}"
+    return "a camera's clock started anew during the take"

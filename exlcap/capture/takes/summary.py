@@ -125,7 +125,7 @@ class Report:
             f"{data['pairs_per_s']:.1f} pairs/s while grabbing"
         )
         lines += orphan_remarks(self.take)
-        lines.append(f"skew of the shutters: {skew_text(self.skew)}")
+        lines.append(f"skew of the shutters: {skew_text(self.skew, self.take)}")
         lines += [f"  {pair}" for pair in (self.skew.beyond[:SHOWN] if self.skew else ())]
         lines += ignored_pulses(self.take.header)
         if self.swapped:

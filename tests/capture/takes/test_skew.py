@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from exlcap.capture.cameras.simulated import Clock, SimulatedCamera
+from exlcap.capture.checking.verify import verdict_table, verify_take
 from exlcap.capture.takes import shoot as session
-from exlcap.capture.takes.skew import measure_skew
+from exlcap.capture.takes.skew import measure_skew, skew_text
 from exlcap.capture.takes.summary import Report
 from exlcap.cli import group
 from exlcap.core.files import append_jsonl
@@ -95,3 +96,21 @@ def test_where_frames_carry_no_time_nothing_is_condemned_and_no_number_is_told(s
     report = Report(take, take.folder.parents[2], 40, 10.0, "exlcap shoot")
     assert measure_skew(take) is None and not report.beyond
     assert report.data()["skew"] is None and "skew of the shutters: not measurable here" in report.text()
+
+
+def test_where_the_skew_is_not_measured_the_reason_is_told(take, simulated):
+    def text(pairs):
+        few = replace(take, pairs=tuple(pairs))
+        assert measure_skew(few) is None
+        return skew_text(None, few)
+
+    assert text(take.pairs[:9]) == "not measurable here: needs at least 10 pairs, the take has 9"
+    assert text([]) == "not measurable here: needs at least 10 pairs, the take has 0"
+    assert text([*take.pairs[20:], *take.pairs[:20]]).endswith("a camera's clock started anew during the take")
+    other = [p.model_copy(update={"low": p.low.model_copy(update={"device_time_source": "x"})}) for p in take.pairs]
+    assert text(other).endswith("the cameras' times mark different moments of a frame")
+    bare = simulated(SimulatedCamera("0815-0000"), SimulatedCamera("0815-0001"), pairs=5, schedule="1")
+    assert skew_text(measure_skew(bare), bare).endswith("not every frame carries a time of its camera's clock")
+    assert "not measurable here: not every frame" in verdict_table([verify_take(bare.folder, "take")])
+    report = Report(replace(take, pairs=take.pairs[:9]), take.folder.parents[2], 9, 10.0, "exlcap shoot")
+    assert "skew of the shutters: not measurable here: needs at least 10 pairs" in report.text()
