@@ -87,15 +87,17 @@ _MODULES = {
 """Where each name above is defined, as the imports above tell type checkers; a test holds both lists equal."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
-    for module, names in _MODULES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
-            return value
-    raise AttributeError(f"module 'exlcap' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker that sees a module's __getattr__ takes every misspelt name for one of its names
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used (PEP 562)."""
+        for module, names in _MODULES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(module), name)
+                return value
+        raise AttributeError(f"module 'exlcap' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """The public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -58,7 +58,12 @@ class Dataset:
     """
 
     folder: Path
-    manifest: Manifest = field(repr=False)
+    manifest: Manifest
+
+    def __repr__(self) -> str:
+        manifest = self.manifest
+        singles = f", singles={len(manifest.singles)}" if manifest.singles else ""
+        return f"Dataset({self.name!r}, pairs={len(manifest.pairs)}{singles})"
 
     @property
     def name(self) -> str:
@@ -188,7 +193,10 @@ class DatasetImage:
     file: str
     light: Light
     pair_id: str
-    people: tuple[Person, ...] = field(repr=False)
+    people: tuple[Person, ...]
+
+    def __repr__(self) -> str:
+        return f"DatasetImage({self.file!r}, people={len(self.people)})"
 
     def read(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
         """The pixels as they are stored, (H, W, 3), RGB: uint8 sRGB, or uint16 linear light in a set of 16 bits.
@@ -228,10 +236,13 @@ class DatasetPair:
         (True, 3.4)
     """
 
-    entry: PairEntry = field(repr=False)
+    entry: PairEntry
     split: str
     well: DatasetImage
     low: DatasetImage
+
+    def __repr__(self) -> str:
+        return f"DatasetPair({self.id!r}, {self.split!r})"
 
     @property
     def id(self) -> str:

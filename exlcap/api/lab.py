@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from exlcap.api.takes import LabTake
 from exlcap.core.alignment import Alignment, alignment_in_force
 from exlcap.core.contents import read_alignment_named, read_takes
@@ -61,6 +63,10 @@ class Lab:
 
     workspace: Workspace
 
+    def __repr__(self) -> str:
+        takes = sum(1 for _ in self.workspace.takes())
+        return f"Lab({str(self.folder)!r}, takes={takes}, datasets={len(self.datasets)}, runs={len(self.runs)})"
+
     @property
     def folder(self) -> Path:
         """The folder that holds rig.toml."""
@@ -94,12 +100,15 @@ class Lab:
         """One take of a scene.
 
         Raises:
+            ValueError: The number is not a whole number from 1.
             ExlcapError: There is no such take, or it is damaged.
 
         Examples:
             >>> lab.take("plaza", 1).header.status
             'complete'
         """
+        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
+            raise ValueError(f"number must be a whole number from 1, got {number!r}")
         folder = self.workspace.take(scene, number)
         if not folder.is_dir():
             others = ", ".join(path.name for path in self.workspace.takes(scene))

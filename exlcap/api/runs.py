@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,10 @@ class Run:
     """
 
     folder: Path
-    trained: Trained = field(repr=False)
+    trained: Trained
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, method={self.method!r}, data={self.config.data!r}, epoch={self.epoch})"
 
     @property
     def name(self) -> str:
@@ -91,7 +94,8 @@ class Run:
             the image, and ``scores``, float64 (N, 14), 0 to 1.
 
         Raises:
-            ValueError: The image or the boxes have another shape or type, or the light is neither.
+            ValueError: The image or the boxes have another shape or type, a box is not of finite numbers with width
+                and height above 0, or the light is neither.
             ExlcapError: A box lies outside the image.
 
         Examples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -41,8 +41,11 @@ class LabTake:
         [1, 12]
     """
 
-    workspace: Workspace = field(repr=False)
-    stored: Take = field(repr=False)
+    workspace: Workspace
+    stored: Take
+
+    def __repr__(self) -> str:
+        return f"LabTake({self.scene!r}, {self.number}, pairs={len(self.stored.pairs)}, status={self.header.status!r})"
 
     @property
     def name(self) -> str:
@@ -99,7 +102,10 @@ class LabPair:
     """
 
     take: LabTake
-    stored: Pair = field(repr=False)
+    stored: Pair
+
+    def __repr__(self) -> str:
+        return f"LabPair({self.id!r}, k={self.k})"
 
     @property
     def id(self) -> str:
@@ -190,6 +196,10 @@ class LabFrame:
 
     pair: LabPair
     light: Light
+
+    def __repr__(self) -> str:
+        settings = f"exposure_us={self.exposure_us:g}, gain_db={self.gain_db:g}"
+        return f"LabFrame({self.pair.id!r}, {self.light!r}, {settings})"
 
     @property
     def stored(self) -> Frame:

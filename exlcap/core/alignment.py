@@ -103,11 +103,11 @@ class Alignment(Record):
         return self.photometry.well_white_balance if light == "well" else self.photometry.low_white_balance
 
     def map_low_to_well(self, points: Points) -> Points:
-        """Points (N, 2) of the dark image in the bright one."""
+        """Points (N, 2) of the dark image in the bright one. Raises ValueError for another shape."""
         return apply_homography(self.low_to_well, points)
 
     def map_well_to_low(self, points: Points) -> Points:
-        """Points (N, 2) of the bright image in the dark one."""
+        """Points (N, 2) of the bright image in the dark one. Raises ValueError for another shape."""
         inverse: Matrix = np.linalg.inv(self.low_to_well).astype(np.float64)
         return apply_homography(inverse, points)
 
@@ -163,11 +163,13 @@ def image_corners(size: tuple[int, int]) -> Points:
 def apply_homography(matrix: Matrix, points: Points) -> Points:
     """Map points (N, 2) through a 3 x 3 homography.
 
-    Raises ValueError when the shapes differ or a point falls on the horizon.
+    Raises ValueError when a shape is another or a point falls on the horizon.
     """
     points = np.asarray(points, dtype=np.float64)
-    if matrix.shape != (3, 3) or points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"expected a (3, 3) matrix and (N, 2) points, got {matrix.shape} and {points.shape}")
+    if matrix.shape != (3, 3):
+        raise ValueError(f"expected a homography (3, 3), got {matrix.shape}")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"expected points (N, 2), got {points.shape}")
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     if np.any(np.abs(mapped[:, 2]) < 1e-9):
         raise ValueError("a point falls on the horizon of the homography")

@@ -30,6 +30,9 @@ LUT_BITS = 16
 CACHED = 1 << 16
 """So many values are encoded at a time: what fits into a core's cache is done in two thirds of the time."""
 
+FLOATS = "expected linear light as an array of floats, 0 at black and 1 at white"
+NAN = f"{FLOATS}, got a value that is NaN"
+
 
 @dataclass(frozen=True)
 class Development:
@@ -156,18 +159,23 @@ def _srgb_tables() -> tuple[Rgb8, npt.NDArray[np.float32]]:
 
 
 def to_srgb(linear: Linear) -> Rgb8:
-    """Linear light, clipped to 0..1, as 8-bit sRGB, the nearest level for every value. Any shape.
+    """Linear light, floats of any shape, clipped to 0..1, as 8-bit sRGB, the nearest level for every value.
 
     A table of 16-bit levels alone would round twice: 1.45e-4 would be level 1 already, where 1.518e-4 is the border,
     and dark images too bright. So the table gives a level or the one below it, and a comparison decides.
+
+    Raises ValueError when the values are not floats, or one is NaN.
     """
     import cv2
 
+    _check_floats(linear)
     at_least, next_from = _srgb_tables()
     flat = np.ascontiguousarray(linear, np.float32).reshape(1, -1)
     encoded = np.empty(flat.shape, np.uint8)
     for start in range(0, flat.shape[1], CACHED):
         part = flat[:, start : start + CACHED]
+        if np.isnan(np.vdot(part, part)):  # a sum of squares, so infinite values do not cancel to NaN
+            raise ValueError(NAN)
         level = cv2.LUT(cv2.multiply(part, (1 << LUT_BITS) - 1.0, dtype=cv2.CV_16U), at_least)
         is_next = cv2.compare(part, cv2.LUT(level, next_from), cv2.CMP_GE)  # 255, which is -1 in uint8
         np.subtract(level, is_next, out=encoded[:, start : start + CACHED])
@@ -175,9 +183,23 @@ def to_srgb(linear: Linear) -> Rgb8:
 
 
 def amplified(linear: Linear, mean: float = 0.4) -> Linear:
-    """Dark linear light, any shape, scaled to a mean level for the eye; a black picture stays black."""
-    level = float(np.clip(linear, 0, 1).mean())
+    """Dark linear light, any shape, scaled to a mean level for the eye; a black picture stays black.
+
+    Raises ValueError when the values are not floats, or one is NaN.
+    """
+    _check_floats(linear)
+    level = float(np.clip(linear, 0, 1).mean()) if linear.size else 0.0
+    if np.isnan(level):
+        raise ValueError(NAN)
     return linear * np.float32(mean / level) if level > 0 else linear
+
+
+def _check_floats(linear: Linear) -> None:
+    """Raise ValueError unless these are floats: whole numbers would pass for values far above white."""
+    if not isinstance(linear, np.ndarray):
+        raise ValueError(f"{FLOATS}, got {type(linear).__name__}")
+    if linear.dtype.kind != "f":
+        raise ValueError(f"{FLOATS}, got {linear.dtype} {linear.shape}")
 
 
 def low_on_well(linear: Linear, alignment: Alignment) -> Linear:

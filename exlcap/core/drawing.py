@@ -20,17 +20,30 @@ def side(joint: int) -> str:
     return first if first in ("left", "right") else "middle"
 
 
+def check_picture(picture: Rgb8) -> None:
+    """Raise ValueError unless this is a picture of 8 bits a channel: uint8 (H, W, 3)."""
+    if not isinstance(picture, np.ndarray):
+        raise ValueError(f"expected a picture uint8 (H, W, 3), got {type(picture).__name__}")
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"expected a picture uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
+
+
 def draw_people(picture: Rgb8, people: Iterable[Keypoints], thickness: int = 1) -> Rgb8:
     """A copy of an RGB picture, uint8 (H, W, 3), with skeletons: hidden joints are hollow, unlabelled ones left out.
 
-    people: keypoints (14, 3) each, in pixels of the picture.
+    people: keypoints (14, 3) each, in pixels of the picture. Raises ValueError for another shape or type, or a
+    coordinate that is not a finite number.
     """
     import cv2
 
+    check_picture(picture)
     drawn = np.array(picture, order="C")
-    for keypoints in people:
+    for given in people:
+        keypoints = np.asarray(given, np.float64)
         if keypoints.shape != (N_JOINTS, 3):
             raise ValueError(f"keypoints: expected shape ({N_JOINTS}, 3), got {keypoints.shape}")
+        if not np.isfinite(keypoints).all():
+            raise ValueError("keypoints: every coordinate must be a finite number")
         at = [(round(16 * float(x)), round(16 * float(y))) for x, y, _ in keypoints]
         for a, b in SKELETON:
             if keypoints[a, 2] > 0 and keypoints[b, 2] > 0:

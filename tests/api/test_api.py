@@ -43,14 +43,25 @@ def test_reading_takes_needs_no_torch(lab_folder):
 
 def test_every_public_name_is_there_and_type_checkers_see_the_same():
     tree = ast.parse(Path(exlcap.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {node.module: tuple(alias.name for alias in node.names) for node in block.body}  # type: ignore[attr-defined]
     assert seen == exlcap._MODULES
     public = {name for names in seen.values() for name in names} | {"__version__"}
     assert set(exlcap.__all__) == public
-    assert public <= set(dir(exlcap))
     for name in public:
         assert getattr(exlcap, name) is not None
+
+
+def test_type_checkers_do_not_see_getattr_and_so_see_misspelt_names():
+    tree = ast.parse(Path(exlcap.__file__).read_text(encoding="utf-8"))
+    hidden = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "not TYPE_CHECKING"]
+    inside = [node for block in hidden for node in block.body if isinstance(node, ast.FunctionDef)]
+    everywhere = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"]
+    assert len(everywhere) == 1 and everywhere[0] in inside
+
+
+def test_dir_shows_the_public_names_only():
+    assert dir(exlcap) == sorted(exlcap.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -90,6 +101,30 @@ def test_a_scene_or_take_that_is_not_there_names_those_that_are(lab):
         lab.take("../plaza", 1)
     with pytest.raises(exlcap.ExlcapError, match=r"alignment not found: .*align-009"):
         lab.alignment("align-009")
+
+
+@pytest.mark.parametrize("number", ["1", -1, 0, 1.0, True, None])
+def test_what_cannot_number_a_take_is_named(lab, number):
+    with pytest.raises(ValueError, match=f"^number must be a whole number from 1, got {number!r}$"):
+        lab.take("plaza", number)
+
+
+def test_a_take_may_be_numbered_by_numpy(lab):
+    assert lab.take("plaza", np.int64(1)).number == 1
+
+
+def test_everything_shows_itself_in_one_line(trained_lab):
+    lab = exlcap.open_workspace(trained_lab)
+    take, dataset = lab.take("plaza", 1), lab.dataset("main")
+    pair, other = take.pairs[1], next(dataset.pairs("train"))
+    assert repr(lab) == f"Lab({str(lab.folder)!r}, takes=3, datasets=1, runs=1)"
+    assert repr(take) == "LabTake('plaza', 1, pairs=2, status='complete')"
+    assert repr(pair) == "LabPair('plaza-t001-k12-000000', k=12)"
+    assert repr(pair.low) == "LabFrame('plaza-t001-k12-000000', 'low', exposure_us=83.3333, gain_db=3.4)"
+    assert repr(dataset) == "Dataset('main', pairs=6)"
+    assert repr(other) == "DatasetPair('arcade-t001-k01-000000', 'train')"
+    assert repr(other.low) == "DatasetImage('low/arcade-t001-k01-000000.png', people=2)"
+    assert repr(lab.run("main-ours")) == "Run('main-ours', method='ours', data='main', epoch=1)"
 
 
 def test_aligned_images_are_those_of_the_data_set(lab):
@@ -226,12 +261,21 @@ def test_what_cannot_be_predicted_is_named(trained_lab):
     assert run.predict(image, [], "low").joints.shape == (0, 14, 2)
     with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\), got float32 \(40, 60, 3\)"):
         run.predict(image.astype(np.float32), [(0, 0, 9, 9)], "low")
-    with pytest.raises(ValueError, match=r"boxes \(N, 4\) of x, y, width > 0, height > 0, got shape \(4,\)"):
+    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\), got list"):
+        run.predict(image.tolist(), [(0, 0, 9, 9)], "low")
+    with pytest.raises(ValueError, match=r"boxes \(N, 4\) of x, y, width, height, got shape \(4,\)"):
         run.predict(image, np.array([0.0, 0, 9, 9]), "low")
+    with pytest.raises(ValueError, match=r"boxes \(N, 4\) of x, y, width, height: "):
+        run.predict(image, [(0, 0, 9, 9), (0, 0, 9)], "low")
+    for box in ((0.0, 0.0, -9.0, 9.0), (0.0, 0.0, 9.0, 0.0), (float("nan"), 0.0, 9.0, 9.0), (0, 0, float("inf"), 9.0)):
+        with pytest.raises(ValueError, match=r"^box 2 of 3 is ") as refused:
+            run.predict(image, [(0, 0, 9, 9), box, (0, 0, -1, -1)], "low")
+        assert str(tuple(map(float, box))) in str(refused.value)
     with pytest.raises(ValueError, match="light must be one of well, low, got 'dark'"):
         run.predict(image, [(0, 0, 9, 9)], "dark")
-    with pytest.raises(exlcap.ExlcapError, match="outside the image"):
+    with pytest.raises(exlcap.ExlcapError, match=r"box of person 1 \(200, 200, 9, 9\) .* image of 60x40") as caught:
         run.predict(image, [(200.0, 200.0, 9.0, 9.0)], "low")
+    assert "box" in caught.value.hint and "picture" in caught.value.hint and "data set" not in caught.value.hint
 
 
 def test_runs_without_weights_are_not_listed(trained_lab, tmp_path):

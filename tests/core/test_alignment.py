@@ -104,5 +104,14 @@ def test_the_newest_alignment_is_in_force(workspace):
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(ValueError, match=r"\(N, 2\) points, got \(3, 3\) and \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"^expected points \(N, 2\), got \(4, 3\)$"):
         apply_homography(np.eye(3), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"^expected a homography \(3, 3\), got \(2, 3\)$"):
+        apply_homography(np.eye(3)[:2], np.zeros((4, 2)))
+
+
+def test_points_of_another_shape_are_named():
+    alignment = aligned(np.eye(3))
+    for mapped in (alignment.map_low_to_well, alignment.map_well_to_low):
+        with pytest.raises(ValueError, match=r"^expected points \(N, 2\), got \(2, 3\)$"):
+            mapped(np.zeros((2, 3)))

@@ -138,3 +138,27 @@ def test_amplifying_black_stays_black():
 def test_a_wrong_array_is_named():
     with pytest.raises(ValueError, match=r"uint16 \(H, W\), got float64 \(2, 2\)"):
         develop(np.zeros((2, 2)), Development(0))
+
+
+@pytest.mark.parametrize("made", [to_srgb, amplified])
+def test_what_is_not_linear_light_is_named(made):
+    for wrong, named in (
+        (np.zeros((4, 6, 3), np.uint8), r"uint8 \(4, 6, 3\)"),
+        (np.zeros((4, 6), bool), r"bool \(4, 6\)"),
+        ([0.5, 0.5], "list"),
+    ):
+        with pytest.raises(ValueError, match=f"expected linear light as an array of floats, .* got {named}"):
+            made(wrong)
+    with pytest.raises(ValueError, match="got a value that is NaN"):
+        made(np.where(np.arange(200_000) == 150_000, np.nan, 0.5).astype(np.float32))
+
+
+@pytest.mark.parametrize("made", [to_srgb, amplified])
+@pytest.mark.parametrize("shape", [(), (5,), (4, 6), (4, 6, 3), (0, 6, 3)])
+def test_linear_light_of_any_shape_and_float_is_taken(made, shape):
+    for dtype in (np.float32, np.float64):
+        assert made(np.full(shape, 0.5, dtype)).shape == shape
+
+
+def test_infinite_light_is_no_nan():
+    assert to_srgb(np.array([-np.inf, 0.5, np.inf], np.float32)).shape == (3,)

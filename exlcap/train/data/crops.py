@@ -132,8 +132,9 @@ def cut_pixels(image: Rgb8, person: LabelledPerson, size: tuple[int, int], confi
         region.left >= image.shape[1] or region.top >= image.shape[0]
         or region.left + region.width <= 0 or region.top + region.height <= 0
     ):  # fmt: skip
+        box = ", ".join(f"{value:g}" for value in person.box)
         raise ExlcapError(
-            f"{person.file}: the box of person {person.person_id} lies outside the image of "
+            f"{person.file}: the box of person {person.person_id} ({box}) lies outside the image of "
             f"{image.shape[1]}x{image.shape[0]} pixels",
             REBUILD,
         )

@@ -110,7 +110,7 @@ def test_a_black_crop_stays_black() -> None:
 
 
 def test_a_box_outside_its_image_is_named() -> None:
-    with pytest.raises(ExlcapError, match=r"well/p.png: the box of person a .* 100x100"):
+    with pytest.raises(ExlcapError, match=r"well/p.png: the box of person a \(5000, 40, 20, 40\) .* 100x100"):
         cut(np.zeros((100, 100, 3), np.uint8), person((5000.0, 40.0, 20.0, 40.0)), SIZE, AREA)
 
 
