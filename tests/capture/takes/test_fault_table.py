@@ -27,7 +27,7 @@ from exlcap.init import rig_toml
 PAGE = Path(__file__).parents[3] / "docs" / "faults.md"
 PAIRS = 5
 AT = 3
-"""The pulse at which it goes wrong, from 0; pulse 0 is the guard frame, so two pairs are whole before."""
+"""The pulse at which it goes wrong, from 0; pulse 0 is the guard frame, so two pairs are safe before."""
 KINDS = {
     "missed trigger": "miss",
     "dropped frame (exposed, lost on the way)": "drop",

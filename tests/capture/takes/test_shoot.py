@@ -139,7 +139,7 @@ def test_a_dead_camera_ends_the_take_with_the_reason(simulated):
         ExlcapError, match=r"10 pulses in a row gave no pair.*low camera: no frame came within"
     ) as error:
         simulated(*pair_of_cameras(low=dead), pairs=6, schedule="1")
-    assert "2 pairs are whole" in error.value.hint
+    assert "2 pairs are safe" in error.value.hint
     assert "exlcap shoot --scene plaza --resume" in error.value.hint
 
 
@@ -212,7 +212,7 @@ def test_any_pattern_of_faults_on_both_sides_gives_pairs_of_one_pulse_or_none(sy
 def test_unplugging_ends_the_take_cleanly(simulated, tmp_path):
     with pytest.raises(ExlcapError, match="was unplugged") as error:
         simulated(*pair_of_cameras(low=[Fault(4, "unplug")]), pairs=6)
-    assert "3 pairs are whole" in error.value.hint
+    assert "3 pairs are safe" in error.value.hint
     take = read_take(next(tmp_path.glob("simulated*/scenes/plaza/take-001")))
     assert take.header.status == "stopped" and "unplugged" in take.header.reason
     assert len(take.pairs) == 3 and not take.torn

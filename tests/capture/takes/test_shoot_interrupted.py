@@ -122,7 +122,7 @@ def stopped_take(lab, monkeypatch, at=2):
 def test_unplugging_ends_the_take_cleanly_and_resume_goes_on(lab, monkeypatch):
     with pytest.raises(ExlcapError, match="low camera 0815-0001 was unplugged") as error:
         stopped_take(lab, monkeypatch)
-    assert "2 pairs are whole" in error.value.hint and "--resume" in error.value.hint
+    assert "2 pairs are safe" in error.value.hint and "--resume" in error.value.hint
     take = read_take(take_folder(lab))
     assert take.header.status == "stopped" and len(take.pairs) == 2
     whole = run_take(lab, Request("plaza", resume=True)).take
@@ -176,7 +176,7 @@ def test_a_full_disk_ends_the_take_with_every_listed_pair_whole(tmp_path, change
             run_take(lab, ask(pairs=20))
         take = read_take(take_folder(lab))
         assert 0 < len(take.pairs) < 20
-        assert f"{len(take.pairs)} pairs are whole" in error.value.hint
+        assert f"{len(take.pairs)} pairs are safe" in error.value.hint
         assert take.header.status == "stopped" and "the disk is full" in take.header.reason
         for pair in take.pairs:
             for light in LIGHTS:
@@ -201,4 +201,4 @@ def test_a_disk_error_ends_the_take_with_every_listed_pair_whole(lab, monkeypatc
         run_take(lab, ask())
     take = read_take(take_folder(lab))
     assert len(take.pairs) == 2 and take.header.status == "stopped"
-    assert "2 pairs are whole" in error.value.hint
+    assert "2 pairs are safe" in error.value.hint
