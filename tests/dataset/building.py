@@ -6,9 +6,13 @@ import sys
 from exlcap.annotate.hand_labels import read_hand_labels
 from exlcap.annotate.label import label_take
 from exlcap.core.alignment import write_alignment
+from exlcap.core.develop import Development
 from exlcap.core.labels import write_labels
 from exlcap.simulate.optics import true_alignment
 from tests.conftest import make_take, make_workspace
+
+BRIGHT = Development(60, demosaic="malvar")
+"""How bright frames are developed where nothing was measured."""
 
 
 def label_from_truth(workspace, take):
